@@ -1,0 +1,67 @@
+"""Projected gradient ascent, and its one-step form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sparring.attacks.base import Attack, Oracle
+from sparring.threats.base import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class PGD(Attack):
+    """Projected gradient ascent (Madry et al., "Towards Deep Learning Models Resistant ...", ICLR 2018).
+
+    `steps` moves of `step_size` times the threat's radius along its steepest direction, each projected back,
+    from `restarts` starts: random members of the threat, or the input itself with `random_start=False`.
+    `step_size=None` is 2.5 / steps, enough to reach every corner of the set and come back.
+    """
+
+    steps: int = 40
+    step_size: float | None = None
+    restarts: int = 1
+    random_start: bool = True
+
+    def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        best = x.clone()
+        rows = torch.arange(len(x), device=x.device)
+        for _ in range(self.restarts):
+            if len(rows) == 0:
+                break
+            clean, target = x[rows], y[rows]
+            start = threat.sample(clean, generator=generator) if self.random_start else threat.project(clean, clean)
+            best[rows] = self._ascend(oracle, start, clean, target, rows, threat)
+            if self.restarts > 1:
+                rows = rows[~oracle.score(best[rows], target, rows)[1]]
+        return best
+
+    def _ascend(self, oracle: Oracle, x_adv: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
+        step = threat.radius * (2.5 / self.steps if self.step_size is None else self.step_size)
+        out, live = x_adv.clone(), torch.arange(len(x), device=x.device)
+        for _ in range(self.steps):
+            _, fallen, grad = oracle.gradient(x_adv, y, rows)
+            oracle.note("zero_gradients", float((grad.reshape(len(grad), -1) == 0).all(1).float().mean()))
+            if self.active_set and bool(fallen.any()):
+                out[live[fallen]] = x_adv[fallen]
+                keep = ~fallen
+                x_adv, x, y, rows, live, grad = x_adv[keep], x[keep], y[keep], rows[keep], live[keep], grad[keep]
+                if len(rows) == 0:
+                    return out
+            x_adv = threat.project(x_adv + step * threat.steepest(grad, x_adv, x), x)
+        out[live] = x_adv
+        return out
+
+
+@dataclass(frozen=True, kw_only=True)
+class FGSM(Attack):
+    """One full-radius step along the steepest direction from the input itself.
+
+    Goodfellow et al., "Explaining and Harnessing Adversarial Examples", ICLR 2015 (for L∞, the gradient's sign).
+    """
+
+    def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        grad = oracle.gradient(x, y, torch.arange(len(x), device=x.device))[2]
+        return threat.project(x + threat.radius * threat.steepest(grad, x, x), x)
