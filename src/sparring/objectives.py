@@ -89,7 +89,8 @@ def scale_free_margin(outputs: Tensor, target: Tensor) -> Tensor:
     z = two_sided(outputs)
     if z.shape[1] < 3:
         return margin(outputs, target)
-    return margin(z, target) / (z.std(1, correction=0) + 1e-12)
+    spread = (z - z.mean(1, keepdim=True)).square().mean(1).sqrt()
+    return margin(z, target) / (spread + 1e-12)
 
 
 def kl_divergence(outputs: Tensor, reference: Tensor) -> Tensor:
