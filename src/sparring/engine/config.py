@@ -67,7 +67,12 @@ def dump(config: Any) -> dict[str, Any]:
 
 def to_yaml(config: Any) -> str:
     """The configuration as YAML, in the order of its fields."""
-    return yaml.safe_dump(dump(config), sort_keys=False, allow_unicode=True)
+    return tree_to_yaml(dump(config))
+
+
+def tree_to_yaml(tree: Mapping[str, Any]) -> str:
+    """The result of `dump` as YAML."""
+    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
 
 
 @dataclass(frozen=True)

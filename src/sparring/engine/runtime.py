@@ -1,0 +1,134 @@
+"""Devices, precision and processes: the one file that talks to Lightning Fabric, and imports it late.
+
+Training forwards go through the wrapped module (so that gradients are averaged over processes); attacks run
+on the bare one, `unwrap(module)`, since their gradients concern the input alone.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import BadInput
+from sparring.game import Batch
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What to train on: `--device --devices --nodes --precision --strategy`.
+
+    `strategy` is "auto" (one process, or DDP with several devices) or one of Fabric's "ddp..." names. Sharded
+    strategies are refused: attacks need the whole module on every device.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
+    strategy: str = "auto"
+
+
+def is_main() -> bool:
+    """Whether this process is the one that writes files, as torchrun, SLURM or Fabric's launcher tell it."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+class Runtime:
+    """One process or many, one file to know it."""
+
+    def __init__(self, hardware: Hardware | None = None) -> None:
+        hardware = hardware or Hardware()
+        from lightning_fabric import Fabric
+
+        try:
+            self._fabric: Any = Fabric(
+                accelerator=hardware.device,
+                devices=hardware.devices,
+                num_nodes=hardware.nodes,
+                precision=hardware.precision,
+                strategy=_strategy(hardware),
+            )
+        except (RuntimeError, ValueError, ImportError) as error:
+            reason = str(error).splitlines()[0]
+            raise BadInput(f"--device {hardware.device} --devices {hardware.devices}: {reason}") from None
+        self._fabric.launch()
+        self._scaled = hardware.precision == "16-mixed"
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self._fabric.device
+
+    @property
+    def rank(self) -> int:
+        """This process's number, 0 for a lone one."""
+        return self._fabric.global_rank
+
+    @property
+    def processes(self) -> int:
+        """How many processes train together."""
+        return self._fabric.world_size
+
+    @property
+    def scaled(self) -> bool:
+        """Whether gradients are loss-scaled (16-mixed), so that an infinite one only lowers the scale."""
+        return self._scaled
+
+    def module(self, module: nn.Module) -> nn.Module:
+        """The module on the device, wrapped for training forwards."""
+        if any(p.requires_grad for p in module.parameters()):
+            return self._fabric.setup_module(module)
+        return self._fabric.to_device(module)
+
+    def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimiser, ready to step under the chosen precision."""
+        return self._fabric.setup_optimizers(optimizer)
+
+    def unwrap(self, module: nn.Module) -> nn.Module:
+        """The bare module below the wrapper; a bare one is returned as it is."""
+        from lightning_fabric.wrappers import _unwrap_objects
+
+        return _unwrap_objects(module)
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of a scalar loss, averaged over processes."""
+        self._fabric.backward(loss)
+
+    def shard(self, batch: Batch) -> Batch:
+        """This process's rows of a batch that every process drew alike, on the device.
+
+        Rows rank, rank + P, rank + 2 P, ... of the P processes; all get equally many, so up to P - 1 rows at
+        the end of a batch stay out. Raises `BadInput` if the batch has fewer rows than there are processes.
+        """
+        if self.processes > 1:
+            rows = len(batch[0]) // self.processes * self.processes
+            if rows == 0:
+                raise BadInput(f"a batch of {len(batch[0])} cannot be shared by {self.processes} devices; enlarge it")
+            batch = (batch[0][self.rank : rows : self.processes], batch[1][self.rank : rows : self.processes])
+        return self._fabric.to_device(batch)
+
+    def gather(self, value: Tensor) -> Tensor:
+        """The tensors `value` of all processes, stacked: `(processes, *value)`, on every process."""
+        return value.unsqueeze(0) if self.processes == 1 else self._fabric.all_gather(value)
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        self._fabric.barrier()
+
+
+def _strategy(hardware: Hardware) -> Any:
+    if hardware.strategy != "auto" and not hardware.strategy.startswith("ddp"):
+        raise BadInput(f"--strategy {hardware.strategy}: choose auto or ddp; attacks need the whole module")
+    if hardware.strategy == "ddp" or (hardware.strategy == "auto" and hardware.devices * hardware.nodes > 1):
+        from lightning_fabric.strategies.ddp import DDPStrategy
+
+        # Several training forwards may precede one backward (TRADES, MART): buffers must not be overwritten
+        # from rank 0 between them.
+        return DDPStrategy(broadcast_buffers=False)
+    return hardware.strategy
