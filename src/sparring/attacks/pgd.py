@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Oracle
+from sparring.attacks.base import Attack, Oracle, compact, worth_compacting
 from sparring.threats.base import ThreatModel
 
 
@@ -28,30 +28,35 @@ class PGD(Attack):
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         best = x.clone()
         rows = torch.arange(len(x), device=x.device)
-        for _ in range(self.restarts):
-            if len(rows) == 0:
-                break
+        for restart in range(self.restarts):
             clean, target = x[rows], y[rows]
             start = threat.sample(clean, generator=generator) if self.random_start else threat.project(clean, clean)
             best[rows] = self._ascend(oracle, start, clean, target, rows, threat)
-            if self.restarts > 1:
+            if restart + 1 < self.restarts:
                 rows = rows[~oracle.score(best[rows], target, rows)[1]]
+                if len(rows) == 0:
+                    break
         return best
 
     def _ascend(self, oracle: Oracle, x_adv: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
         step = threat.radius * (2.5 / self.steps if self.step_size is None else self.step_size)
         out, live = x_adv.clone(), torch.arange(len(x), device=x.device)
+        done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         for _ in range(self.steps):
             _, fallen, grad = oracle.gradient(x_adv, y, rows)
-            oracle.note("zero_gradients", float((grad.reshape(len(grad), -1) == 0).all(1).float().mean()))
-            if self.active_set and bool(fallen.any()):
-                out[live[fallen]] = x_adv[fallen]
-                keep = ~fallen
-                x_adv, x, y, rows, live, grad = x_adv[keep], x[keep], y[keep], rows[keep], live[keep], grad[keep]
-                if len(rows) == 0:
-                    return out
+            oracle.note_gradient(grad)
+            if self.active_set:
+                new = fallen & ~done[live]
+                if bool(new.any()):
+                    out[live[new]] = x_adv[new]
+                    done[live[new]] = True
+                if worth_compacting(done[live]):
+                    x_adv, x, y, rows, grad, live = compact(~done[live], x_adv, x, y, rows, grad, live)
+                    if len(rows) == 0:
+                        return out
             x_adv = threat.project(x_adv + step * threat.steepest(grad, x_adv, x), x)
-        out[live] = x_adv
+        standing = ~done[live]
+        out[live[standing]] = x_adv[standing]
         return out
 
 
@@ -64,4 +69,5 @@ class FGSM(Attack):
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         grad = oracle.gradient(x, y, torch.arange(len(x), device=x.device))[2]
+        oracle.note_gradient(grad)
         return threat.project(x + threat.radius * threat.steepest(grad, x, x), x)

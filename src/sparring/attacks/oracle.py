@@ -1,0 +1,177 @@
+"""The attacked model as an attack sees it: outputs, scores and input gradients, every pass counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from sparring.objectives import Criterion, Objective, dlr, two_sided
+
+Model = Callable[[Tensor], Tensor]
+"""Inputs `(n, *sample)` to outputs `(n, k)` or `(n,)`: an `nn.Module`, or any function that only gives scores."""
+
+
+class NonFinite(ValueError):
+    """A NaN or an infinity, named with the place where it appeared. It is never replaced."""
+
+
+def check_finite(value: Tensor, place: str) -> None:
+    """Raise `NonFinite` that names the place, the first bad sample and how many there are."""
+    if not value.is_floating_point() or bool(torch.isfinite(value.sum())):
+        return  # a NaN or an infinity always reaches the sum, so the usual case costs one pass
+    finite = torch.isfinite(value)
+    if not bool(finite.all()):
+        bad = ~finite.reshape(len(value), -1).all(1) if value.ndim else ~finite.reshape(1)
+        first = int(bad.nonzero()[0])
+        raise NonFinite(f"non-finite {place}: {int(bad.sum())} of {len(bad)} samples, first at index {first}")
+
+
+@contextmanager
+def frozen(model: Model) -> Iterator[None]:
+    """Evaluation mode and no parameter gradients, restored exactly on the way out."""
+    if not isinstance(model, nn.Module):
+        yield
+        return
+    modes = {m: m.training for m in model.modules()}
+    needs = {p: p.requires_grad for p in model.parameters()}
+    try:
+        model.eval()
+        for p in needs:
+            p.requires_grad_(False)
+        yield
+    finally:
+        for m, training in modes.items():
+            m.training = training
+        for p, required in needs.items():
+            p.requires_grad_(required)
+
+
+@contextmanager
+def own_randomness(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+    """Draws that the model itself makes follow the generator; the caller's global random state stays as it was."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Model passes per sample: `forward` and `backward`, each `(n,)` int64."""
+
+    forward: Tensor
+    backward: Tensor
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """A model with its payoff and its count of passes.
+
+    In every method `rows` are the places of the given samples in the batch that `search` was given; a sample may
+    appear many times. `view` narrows the batch or changes the payoff and shares the counts and the trace.
+    """
+
+    model: Model
+    objective: Objective
+    criterion: Criterion
+    queries: Queries
+    index: Tensor
+    trace: dict[str, list[float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Model, n: int, objective: Objective, criterion: Criterion, device: torch.device) -> Self:
+        """A fresh oracle over n samples."""
+        zeros = torch.zeros(2, n, dtype=torch.int64, device=device)
+        return cls(model, objective, criterion, Queries(zeros[0], zeros[1]), torch.arange(n, device=device))
+
+    def view(
+        self,
+        rows: Tensor | None = None,
+        *,
+        objective: Objective | None = None,
+        criterion: Criterion | None = None,
+    ) -> Self:
+        """The same oracle over some rows, or with another payoff or criterion."""
+        return replace(
+            self,
+            index=self.index if rows is None else self.index[rows],
+            objective=objective or self.objective,
+            criterion=criterion or self.criterion,
+        )
+
+    def outputs(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Model outputs without gradient."""
+        with torch.no_grad():
+            out = self.model(x)
+        self._count(self.queries.forward, rows)
+        check_finite(out, "model output")
+        return out
+
+    def score(self, x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Objective `(n,)` and whether each sample has fallen `(n,)` bool, without gradient."""
+        out = self.outputs(x, rows)
+        return self.objective(out, y), self.criterion(out, y)
+
+    def gradient(self, x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Objective `(n,)`, fallen `(n,)` bool and the objective's gradient with respect to `x` alone.
+
+        One forward and one backward pass. Raises `NonFinite` on a NaN in output or gradient, and TypeError
+        if the model gives no gradient (use a score-based attack then).
+        """
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            out = self.model(x)
+            value = self.objective(out, y)
+            if not value.requires_grad:
+                raise TypeError("the model's outputs carry no gradient: use Square or ConstrainedSearch instead")
+            grad = torch.autograd.grad(value.sum(), x)[0]
+        self._count(self.queries.forward, rows)
+        self._count(self.queries.backward, rows)
+        check_finite(out.detach(), "model output")
+        check_finite(grad, "input gradient")
+        if self.objective is dlr and two_sided(out).shape[1] < 3:
+            self.trace["dlr_is_margin"] = [1.0]  # no third logit to divide by
+        return value.detach(), self.criterion(out.detach(), y), grad
+
+    def jacobian(
+        self, x: Tensor, y: Tensor, rows: Tensor, gaps: Callable[[Tensor, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Values `gaps(outputs, y)` `(n, m)`, fallen `(n,)` bool and their gradients `(n, m, *sample)`.
+
+        One forward pass and m backward passes.
+        """
+        with torch.enable_grad():
+            x = x.detach().requires_grad_(True)
+            out = self.model(x)
+            values = gaps(out, y)
+            if not values.requires_grad:
+                raise TypeError("the model's outputs carry no gradient: use Square or ConstrainedSearch instead")
+            m = values.shape[1]
+            grads = [torch.autograd.grad(values[:, j].sum(), x, retain_graph=j + 1 < m)[0] for j in range(m)]
+        self._count(self.queries.forward, rows)
+        self._count(self.queries.backward, rows, m)
+        grad = torch.stack(grads, dim=1)
+        check_finite(out.detach(), "model output")
+        check_finite(grad, "input gradient")
+        return values.detach(), self.criterion(out.detach(), y), grad
+
+    def note(self, name: str, value: float) -> None:
+        """Append one figure to the trace."""
+        self.trace.setdefault(name, []).append(value)
+
+    def note_gradient(self, grad: Tensor) -> None:
+        """Trace the share of samples whose gradient is zero in every entry: the first sign of masking."""
+        rows = grad.reshape(len(grad), -1)
+        self.note("zero_gradients", float((rows.abs().amax(1) == 0).float().mean()) if rows.shape[1] else 1.0)
+
+    def _count(self, counter: Tensor, rows: Tensor, passes: int = 1) -> None:
+        counter.index_add_(0, self.index[rows], torch.full_like(rows, passes))
