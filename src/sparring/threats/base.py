@@ -16,12 +16,16 @@ class ThreatModel(Protocol):
     any-D and `n` may be 0; every method works sample by sample and returns the input's dtype.
 
     `project`, `sample` and `violation` agree: projecting is idempotent, members are fixed points,
-    and whatever `project` or `sample` returns has violation exactly 0.
+    and whatever `project` or `sample` returns has violation exactly 0. `x` itself is always a member,
+    unless it lies outside the threat's absolute bounds.
     """
 
     @property
     def radius(self) -> float:
-        """Length of the longest useful step; attacks take their step sizes as fractions of it."""
+        """Length of the longest useful step; attacks take their step sizes as fractions of it.
+
+        Infinite where the threat alone bounds nothing (a mask, a grid): intersect it with a ball or a box.
+        """
         ...
 
     def project(self, x_adv: Tensor, x: Tensor) -> Tensor:
@@ -40,11 +44,14 @@ class ThreatModel(Protocol):
         ...
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        """How far each sample lies outside, shape `(n,)`, float; exactly 0 on members."""
+        """How far each sample lies outside, shape `(n,)`, float; exactly 0 on members, inf for NaN."""
         ...
 
     def scaled(self, factor: float) -> Self:
-        """The same threat with `factor` times the radius, for budget curves; bounds stay."""
+        """The same threat with `factor` times the radius, for budget curves; bounds stay.
+
+        A threat of infinite radius has nothing to scale and returns itself.
+        """
         ...
 
 
@@ -53,12 +60,37 @@ def flat(x: Tensor) -> Tensor:
     return x.unsqueeze(1) if x.ndim == 1 else x.flatten(1)
 
 
-def slack(x: Tensor) -> Tensor:
-    """Rounding allowance per sample, shape `(n,)`: a few units in the last place of the input.
-
-    `x + delta` cannot be stored exactly, so a point at distance eps measures as eps ± rounding;
-    the allowance grows with the input's magnitude and with the coarseness of its dtype.
-    """
+def largest(x: Tensor) -> Tensor:
+    """The largest magnitude in each sample, `(n, *sample)` to `(n,)`; 0 for samples without entries."""
     rows = flat(x).abs()
-    largest = rows.amax(1) if rows.shape[1] else rows.new_zeros(len(rows))
-    return 4 * torch.finfo(x.dtype).eps * largest.clamp_min(1.0)
+    return rows.amax(1) if rows.shape[1] else rows.new_zeros(len(rows))
+
+
+def per_sample(values: Tensor, like: Tensor) -> Tensor:
+    """`(n,)` values shaped to broadcast against `(n, *sample)`."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def wide(x: Tensor) -> Tensor:
+    """At least single precision, for arithmetic: half precision has too few bits to sum squares in."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def precise(x: Tensor) -> Tensor:
+    """Double precision, for measuring; single on Apple's mps, which has no double."""
+    return x.float() if x.device.type == "mps" else x.double()
+
+
+def distance(beyond: Tensor) -> Tensor:
+    """A violation to return: float, and inf in place of NaN, since no set holds a NaN."""
+    return torch.where(beyond.isnan(), torch.inf, beyond).float()
+
+
+def uniform(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Uniform draws in [0, 1) of the shape, device and dtype of `x`."""
+    return torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32).to(x.dtype)
+
+
+def normal(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal draws of the shape, device and dtype of `x`."""
+    return torch.randn(x.shape, generator=generator, device=x.device, dtype=torch.float32).to(x.dtype)
