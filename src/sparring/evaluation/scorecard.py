@@ -51,9 +51,16 @@ class Row(_Strict):
     seeds: tuple[int, ...]
     queries: tuple[float, float] | None = Field(None, description="mean forward and backward passes per sample")
     higher_is_better: bool = True
+    threat: str | None = Field(None, description="the threat model in words, e.g. 'LInf(eps=0.1)'")
+    samples: str | None = Field(None, description="sha256 of the test samples: equal where rows may be paired")
+    outcomes: str | None = Field(
+        None, pattern="^[01]*$", description="1 right, 0 wrong, one digit per sample, in order"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.outcomes is not None and len(self.outcomes) != self.n:
+            raise ValueError(f"{len(self.outcomes)} outcomes for n = {self.n}")
         if (self.condition == "adversary") != (self.adversary is not None):
             raise ValueError("an adversary's name belongs to adversary rows and to them alone")
         if not self.interval[0] - 1e-9 <= self.value <= self.interval[1] + 1e-9:
@@ -165,6 +172,18 @@ class Scorecard(_Strict):
     papers: tuple[str, ...] = Field((), description="the published work a run used")
     seconds: float = Field(0.0, ge=0, description="wall-clock of the whole run")
 
+    @model_validator(mode="after")
+    def _proofs_below_attacks(self) -> Self:
+        attacked: dict[tuple[object, ...], float] = {}
+        for row in self.rows:
+            if row.kind == "upper bound" and row.threat is not None and row.samples is not None:
+                attacked[_claim(row)] = min(row.value, attacked.get(_claim(row), row.value))
+        for row in self.rows:
+            found = attacked.get(_claim(row), row.value)
+            if row.kind == "certified" and row.value > found + 1e-9:
+                raise ValueError(f"{row.model}: {row.metric} is certified at {row.value} but attacked down to {found}")
+        return self
+
     @property
     def reliable(self) -> bool:
         """False as soon as one model's verdict is unreliable; commands then exit with code 3."""
@@ -189,6 +208,17 @@ class Scorecard(_Strict):
                     f"{path}: field {field}: {first['msg']}; make the scorecard again with `sparring evaluate`"
                 ) from None
             raise BadInput(f"{path}: not a JSON scorecard; make it again with `sparring evaluate`") from None
+
+
+def json_schema() -> str:
+    """The JSON Schema of a scorecard, as published in docs/scorecard.schema.json."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Scorecard.model_json_schema()}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _claim(row: Row) -> tuple[object, ...]:
+    """What a proof and an attack must share to bound the same figure."""
+    return row.model, row.metric, row.threat, row.budget, row.samples, row.seeds
 
 
 def finite(value: float) -> float:
