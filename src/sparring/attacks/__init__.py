@@ -4,6 +4,8 @@ from sparring.attacks.apgd import APGD, APGDTargeted
 from sparring.attacks.base import Attack, AttackResult, Model, NonFinite, Oracle, Queries, ThreatViolation, frozen
 from sparring.attacks.fab import FAB, FABTargeted
 from sparring.attacks.pgd import FGSM, PGD
+from sparring.attacks.square import Square
+from sparring.attacks.standard import StandardEnsemble
 
 __all__ = [
     "APGD",
@@ -18,6 +20,8 @@ __all__ = [
     "NonFinite",
     "Oracle",
     "Queries",
+    "Square",
+    "StandardEnsemble",
     "ThreatViolation",
     "frozen",
 ]

@@ -72,7 +72,7 @@ class Attack(ABC):
         oracle = self._oracle(model, x, objective)
         with self._guarded(model, x, generator):
             x_adv = self._checked_search(oracle, x, y, threat, generator)
-            value, success = self._verdict(oracle, x_adv, y)
+            value, success = oracle.verdict(x_adv, y)
         return AttackResult(x_adv, success, value, oracle.queries, oracle.trace)
 
     def perturb(
@@ -124,22 +124,13 @@ class Attack(ABC):
     ) -> Tensor:
         if not self.active_set:
             return self.search(oracle, x, y, threat, generator)
-        rows = (~self._verdict(oracle, x, y)[1]).nonzero().squeeze(1)
+        rows = (~oracle.verdict(x, y)[1]).nonzero().squeeze(1)
         if len(rows) == len(x):
             return self.search(oracle, x, y, threat, generator)
         x_adv = x.clone()
         if len(rows):
             x_adv[rows] = self.search(oracle.view(rows), x[rows], y[rows], threat, generator)
         return x_adv
-
-    def _verdict(self, oracle: Oracle, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Objective and success in one forward pass that is not counted."""
-        if len(x) == 0:
-            return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device)
-        with torch.no_grad():
-            out = oracle.model(x)
-        check_finite(out, "model output")
-        return oracle.objective(out, y), oracle.criterion(out, y)
 
 
 def compact(keep: Tensor, *tensors: Tensor) -> list[Tensor]:

@@ -164,6 +164,15 @@ class Oracle:
         check_finite(grad, "input gradient")
         return values.detach(), self.criterion(out.detach(), y), grad
 
+    def verdict(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Objective and fallen `(n,)` in one forward pass that is not counted: the evaluation's own, not the attack's."""
+        if len(x) == 0:
+            return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device)
+        with torch.no_grad():
+            out = self.model(x)
+        check_finite(out, "model output")
+        return self.objective(out, y), self.criterion(out, y)
+
     def note(self, name: str, value: float) -> None:
         """Append one figure to the trace."""
         self.trace.setdefault(name, []).append(value)

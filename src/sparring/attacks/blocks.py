@@ -1,0 +1,77 @@
+"""Where a block-wise random search changes a sample: squares of images, subsets of features."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+
+
+def share_at(iteration: int, first: float) -> float:
+    """The share p of a sample that changes: halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 iterations.
+
+    Andriushchenko et al., "Square Attack", ECCV 2020, section 5; as in the standard ensemble the schedule is not
+    stretched to the query budget.
+    """
+    return first / 2 ** sum(iteration > h for h in _HALVINGS)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A sample seen as `channels` planes of `height` × `width`; features without a plane are a `flat` list.
+
+    The last two dimensions of a sample of two or more dimensions are its plane; 1-D samples have none, since
+    features such as table columns have no neighbours.
+    """
+
+    channels: int
+    height: int
+    width: int
+    flat: bool
+
+    @classmethod
+    def of(cls, x: Tensor) -> Layout:
+        """The layout of samples `(n, *sample)`."""
+        sample = x.shape[1:]
+        if len(sample) < 2:
+            return cls(math.prod(sample), 1, 1, True)
+        return cls(math.prod(sample[:-2]), sample[-2], sample[-1], False)
+
+    @property
+    def size(self) -> int:
+        """Entries of a sample."""
+        return self.channels * self.height * self.width
+
+    def side(self, share: float) -> int:
+        """The side of a square that covers `share` of the plane, at least 1 and inside the plane."""
+        return min(max(round(math.sqrt(share * self.height * self.width)), 1), self.height, self.width)
+
+    def squares(self, n: int, side: int, *, generator: torch.Generator, device: torch.device) -> Tensor:
+        """The entries of one random square per sample: `(n, channels, side²)` indices into the flat sample."""
+        corner = torch.rand(2, n, 1, 1, generator=generator, device=device)
+        step = torch.arange(side, device=device)
+        top = (corner[0] * (self.height - side + 1)).long() + step.view(1, side, 1)
+        left = (corner[1] * (self.width - side + 1)).long() + step.view(1, 1, side)
+        plane = (top * self.width + left).reshape(n, 1, side * side)
+        return plane + (torch.arange(self.channels, device=device) * self.height * self.width).view(1, -1, 1)
+
+    def subsets(self, n: int, count: int, *, generator: torch.Generator, device: torch.device) -> Tensor:
+        """`count` random entries per sample, each its own channel: `(n, count, 1)`."""
+        noise = torch.rand(n, self.size, generator=generator, device=device)
+        return noise.topk(min(max(count, 1), self.size), dim=1).indices.unsqueeze(2)
+
+    def blocks(self, n: int, share: float, *, generator: torch.Generator, device: torch.device) -> Tensor:
+        """The entries that change in this iteration, `(n, signs, entries per sign)`."""
+        if self.flat:
+            return self.subsets(n, round(share * self.size), generator=generator, device=device)
+        return self.squares(n, self.side(share), generator=generator, device=device)
+
+
+def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random +1 and -1."""
+    draw = torch.randint(0, 2, shape, generator=generator, device=like.device)
+    return (draw * 2 - 1).to(like.dtype)

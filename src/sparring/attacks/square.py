@@ -1,0 +1,122 @@
+"""Square attack: random search over blocks, from scores alone.
+
+Andriushchenko, Croce, Flammarion & Hein, "Square Attack: a query-efficient black-box adversarial attack via
+random search", ECCV 2020. Every sample of a batch draws its own block; no step loops over samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sparring.attacks.base import Attack, Oracle, compact
+from sparring.attacks.blocks import Layout, share_at, signs
+from sparring.attacks.windows import WindowMoves
+from sparring.objectives import Objective, margin
+from sparring.threats.base import ThreatModel, flat
+from sparring.threats.lp import L1, L2, LInf
+
+
+class Moves(Protocol):
+    """Where the search starts and what it tries; samples are rows `(m, d)`, every returned point a member."""
+
+    def start(self, x: Tensor, generator: torch.Generator) -> Tensor: ...
+
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square(Attack):
+    """Random search that changes one block of a sample at a time and keeps what raises the payoff.
+
+    `queries` forward passes per sample, the start included; no gradient. `share` is the part of a sample that the
+    first blocks cover; it is halved along the paper's schedule. `loss` is the payoff climbed (the margin, as
+    published; None: the call's objective). `LInf` (algorithm 2) sets a block to ±eps; `L2` (algorithm 3) and `L1`
+    move budget between two windows, and need a plane of 3 × 3 or more. For every other threat, and for L2 and L1 on
+    plain feature vectors, a block is taken from a random member or pushed by twice the radius, and the result is
+    projected. The last two dimensions of a sample are its plane; on 1-D samples a block is a random subset.
+    """
+
+    queries: int = 5000
+    share: float = 0.8
+    loss: Objective | None = margin
+
+    def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        shape, rows = x.shape[1:], torch.arange(len(x), device=x.device)
+        oracle = oracle.view(objective=self.loss)
+        moves = _moves(threat, x)
+        clean = flat(x)
+        best = moves.start(clean, generator)
+        value, fallen = oracle.score(best.reshape(x.shape), y, rows)
+        out = best.clone()
+        for iteration in range(self.queries - 1):
+            if self.active_set and bool(fallen.any()):
+                out[rows] = best
+                rows, best, clean, y, value = compact(~fallen, rows, best, clean, y, value)
+                if len(rows) == 0:
+                    break
+            tried = moves.propose(best, clean, share_at(iteration, self.share), generator)
+            new, fallen = oracle.score(tried.reshape(-1, *shape), y, rows)
+            better = (new > value) | fallen if self.active_set else new > value
+            chosen = better.nonzero().squeeze(1)
+            best = best.index_copy_(0, chosen, tried[chosen])
+            value = torch.where(better, new, value)
+        out[rows] = best
+        return out.reshape(x.shape)
+
+
+def _moves(threat: ThreatModel, x: Tensor) -> Moves:
+    layout = Layout.of(x)
+    if isinstance(threat, LInf):
+        return _SignMoves(threat, layout)
+    if isinstance(threat, L2 | L1) and not layout.flat and min(layout.height, layout.width) >= 3:
+        return WindowMoves(threat, layout)
+    return _MemberMoves(threat, layout, x.shape[1:])
+
+
+@dataclass(frozen=True)
+class _SignMoves:
+    """L∞: vertical stripes of ±eps at first, then blocks of ±eps with one sign for each channel."""
+
+    threat: LInf
+    layout: Layout
+
+    def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        c, h, w = self.layout.channels, self.layout.height, self.layout.width
+        stripes = signs((len(x), c, 1, w), x, generator).expand(-1, -1, h, -1).reshape(x.shape)
+        return self.threat.project(x + self.threat.eps * stripes, x)
+
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+        block = self.layout.blocks(len(x), share, generator=generator, device=x.device)
+        sign = signs((*block.shape[:2], 1), x, generator)
+        entries = block.reshape(len(x), -1)
+        clean = x.gather(1, entries)
+        pushed = self.threat.project(clean + (self.threat.eps * sign).expand(block.shape).reshape(clean.shape), clean)
+        return best.scatter(1, entries, pushed)
+
+
+@dataclass(frozen=True)
+class _MemberMoves:
+    """Any threat: blocks of random members, or blocks pushed by twice the radius, projected back."""
+
+    threat: ThreatModel
+    layout: Layout
+    shape: torch.Size
+
+    def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        return flat(self.threat.sample(x.reshape(-1, *self.shape), generator=generator))
+
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+        clean, at = x.reshape(-1, *self.shape), best.reshape(-1, *self.shape)
+        block = self.layout.blocks(len(x), share, generator=generator, device=x.device)
+        entries = block.reshape(len(x), -1)
+        member = flat(self.threat.sample(clean, generator=generator))
+        exchanged = best.scatter(1, entries, member.gather(1, entries))
+        sign = signs((*block.shape[:2], 1), x, generator).expand(block.shape).reshape(entries.shape)
+        slope = torch.zeros_like(x).scatter(1, entries, sign).reshape(clean.shape)
+        pushed = flat(at + 2 * self.threat.radius * self.threat.steepest(slope, at, clean))
+        coin = torch.rand(len(x), 1, generator=generator, device=x.device) < 0.5
+        return flat(self.threat.project(torch.where(coin, exchanged, pushed).reshape(clean.shape), clean))
