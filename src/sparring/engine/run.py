@@ -45,7 +45,8 @@ class Run:
 
     `Run.create` opens a folder with its checks; `Run(folder, seed)` is a bare handle (for tests and scripts).
     `checkpoint_seconds` and `checkpoint_steps` (whichever comes first) set how much a killed run repeats;
-    `log_steps` how often figures within an epoch are logged (0: once an epoch).
+    `log_steps` how often figures within an epoch are logged (0: once an epoch). `system` is the name of the
+    system that runs here, `data` the place where the user's copies of real data are (`--data`).
     """
 
     folder: Path
@@ -57,6 +58,8 @@ class Run:
     checkpoint_steps: int | None = None
     log_steps: int = 50
     quiet: bool = False
+    system: str = ""
+    data: Path | None = None
 
     @classmethod
     def create(
@@ -72,6 +75,19 @@ class Run:
             return run
         run._admit(configs.dump(config), resume)
         return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """The run that a folder already holds, for reading. Raises `BadInput` if it holds none."""
+        path = Path(folder) / "run.json"
+        if not path.exists():
+            raise BadInput(f"{folder}: holds no run; give a folder that `sparring run` made")
+        bare = cls(Path(folder), 0)
+        record = bare._record()
+        try:
+            return cls(Path(folder), int(record["seed"]), str(record["preset"]), system=str(record["system"]))
+        except (KeyError, TypeError, ValueError):
+            raise BadInput(f"{path}: damaged; choose another run") from None
 
     # --- random streams -----------------------------------------------------------------------------------------
 
@@ -200,13 +216,13 @@ class Run:
                 raise BadInput(f"{folder}: holds other files; choose a new or empty folder with --out")
             folder.mkdir(parents=True, exist_ok=True)
             self._lock()
-            record = {"format": 1, "seed": self.seed, "preset": self.preset, "config": tree}
+            record = {"format": 1, "system": self.system, "seed": self.seed, "preset": self.preset, "config": tree}
             write_text(folder / "config.yaml", configs.tree_to_yaml(tree))
             write_text(record_path, json.dumps(record, indent=2) + "\n")
             return
         known = self._record()
-        before = {"seed": known.get("seed"), "preset": known.get("preset"), **known.get("config", {})}
-        after = {"seed": self.seed, "preset": self.preset, **json.loads(json.dumps(tree))}
+        before = {key: known.get(key) for key in ("system", "seed", "preset")} | known.get("config", {})
+        after = {"system": self.system, "seed": self.seed, "preset": self.preset} | json.loads(json.dumps(tree))
         if before != after:
             key, was, now = _first_difference(before, after)
             raise BadInput(f"{folder}: holds a run with {key}={was}, not {now}; choose another folder with --out")
