@@ -1,0 +1,291 @@
+"""What a scorecard says, before any page or table is drawn: models, lines, worst cases, the finding.
+
+All renderers stand on these pure functions, so that a report, a card and a terminal table never disagree.
+A figure of a model whose evaluation is unreliable is never given out here; its flags are.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sparring.evaluation.scorecard import Row, Scorecard, Verdict
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One condition of a results table, with each model's row under it (absent where it was not measured)."""
+
+    condition: str
+    """'clean' or the adversary's name."""
+    attacked: bool
+    budget: float | None
+    access: str | None
+    kind: str
+    seen_by: tuple[str, ...]
+    """Models that were trained against this adversary."""
+    cells: dict[str, Row]
+
+    @property
+    def standing(self) -> str:
+        """'seen', 'held out', 'seen by MODEL' where models differ, '' for clean lines and unmarked adversaries."""
+        marked = [model for model, row in self.cells.items() if row.seen is not None]
+        if not self.attacked or not marked:
+            return ""
+        if not self.seen_by:
+            return "held out"
+        return "seen" if len(self.seen_by) == len(marked) else f"seen by {', '.join(self.seen_by)}"
+
+    @property
+    def queries(self) -> str:
+        """Mean forward + backward passes per sample, one pair for each that differs."""
+        pairs = {f"{count(q[0])} + {count(q[1])}": None for row in self.cells.values() if (q := row.queries)}
+        return " / ".join(pairs)
+
+    @property
+    def n(self) -> str:
+        """Number of samples, each that differs."""
+        return " / ".join({f"{row.n:,}": None for row in self.cells.values()})
+
+
+@dataclass(frozen=True)
+class Results:
+    """All lines of one metric: clean first, then the adversaries in the scorecard's order."""
+
+    metric: str
+    higher_is_better: bool
+    models: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row of every line."""
+        return tuple(row for line in self.lines for row in line.cells.values())
+
+    @property
+    def decimals(self) -> int:
+        """Decimals that all figures of this metric share."""
+        return decimals(v for row in self.rows for v in (row.value, *row.interval))
+
+
+def models(card: Scorecard) -> tuple[str, ...]:
+    """The models in their order of appearance."""
+    return tuple(dict.fromkeys([*(r.model for r in card.rows), *(v.model for v in card.verdicts)]))
+
+
+def defended(card: Scorecard) -> str | None:
+    """The model the run is about: 'hardened', or the last one. None for an empty scorecard."""
+    names = models(card)
+    return "hardened" if "hardened" in names else (names[-1] if names else None)
+
+
+def reference(card: Scorecard) -> str | None:
+    """The model it is compared with: 'baseline', or the first other one."""
+    others = [name for name in models(card) if name != defended(card)]
+    return "baseline" if "baseline" in others else (others[0] if others else None)
+
+
+def verdict(card: Scorecard, model: str) -> Verdict | None:
+    """One verdict for a model: the weakest one given, with all flags. None where none was given."""
+    given = [v for v in card.verdicts if v.model == model]
+    if not given:
+        return None
+    order = ("unreliable", "upper bound", "certified")
+    status = min((v.status for v in given), key=order.index)
+    return Verdict(model=model, status=status, flags=tuple(dict.fromkeys(f for v in given for f in v.flags)))
+
+
+def verdict_text(card: Scorecard, model: str) -> str:
+    """The verdict's wording, 'not judged' where the evaluation gave none."""
+    given = verdict(card, model)
+    return given.text if given else "not judged"
+
+
+def trusted(card: Scorecard, row: Row) -> bool:
+    """False for a robust figure of a model whose evaluation is unreliable: it must not be shown as a result."""
+    given = verdict(card, row.model)
+    return row.condition == "clean" or given is None or given.status != "unreliable"
+
+
+def results(card: Scorecard) -> tuple[Results, ...]:
+    """The rows, by metric. A condition measured twice for one model gets a second line: no row is dropped."""
+    metrics = dict.fromkeys((row.metric, row.higher_is_better) for row in card.rows)
+    return tuple(_results(card, metric, higher) for metric, higher in metrics)
+
+
+def _results(card: Scorecard, metric: str, higher: bool) -> Results:
+    found: dict[tuple[object, ...], dict[str, Row]] = {}
+    chosen = [r for r in card.rows if (r.metric, r.higher_is_better) == (metric, higher)]
+    for row in sorted(chosen, key=lambda r: r.condition == "adversary"):
+        key: tuple[object, ...] = (row.condition, row.adversary, row.budget, row.access, row.kind)
+        again = 0
+        while row.model in found.setdefault((*key, again), {}):
+            again += 1
+        found[(*key, again)][row.model] = row
+    lines = tuple(_line(cells) for cells in found.values())
+    present = {row.model for row in chosen}
+    return Results(metric, higher, tuple(m for m in models(card) if m in present), lines)
+
+
+def _line(cells: dict[str, Row]) -> Line:
+    first = next(iter(cells.values()))
+    return Line(
+        condition=first.adversary or "clean",
+        attacked=first.condition == "adversary",
+        budget=first.budget,
+        access=first.access,
+        kind=first.kind,
+        seen_by=tuple(model for model, row in cells.items() if row.seen),
+        cells=cells,
+    )
+
+
+def attacked(card: Scorecard, model: str, metric: str, *, kinds: tuple[str, ...] = ("measured", "upper bound")) -> list[Row]:
+    """A model's trusted adversary rows of one metric."""
+    return [
+        row
+        for row in card.rows
+        if row.condition == "adversary"
+        and (row.model, row.metric) == (model, metric)
+        and row.kind in kinds
+        and trusted(card, row)
+    ]
+
+
+def worst(card: Scorecard, model: str, metric: str) -> Row | None:
+    """The row of the strongest adversary tried. None where none was, or where the evaluation is unreliable."""
+    rows = attacked(card, model, metric)
+    return min(rows, key=lambda r: r.value if r.higher_is_better else -r.value) if rows else None
+
+
+def certified(card: Scorecard, model: str, metric: str) -> Row | None:
+    """The weakest certified row of a model, which no adversary within its threat can fall below."""
+    rows = attacked(card, model, metric, kinds=("certified",))
+    return min(rows, key=lambda r: r.value if r.higher_is_better else -r.value) if rows else None
+
+
+def clean(card: Scorecard, model: str, metric: str) -> Row | None:
+    """The model's clean row of one metric."""
+    found = (r for r in card.rows if r.condition == "clean" and (r.model, r.metric) == (model, metric))
+    return next(found, None)
+
+
+def headline_metric(card: Scorecard) -> str | None:
+    """The first metric that was attacked, else the first one measured."""
+    first = [r.metric for r in card.rows if r.condition == "adversary"] + [r.metric for r in card.rows]
+    return first[0] if first else None
+
+
+def question(card: Scorecard) -> str:
+    """What the run asked, in one sentence."""
+    metric = headline_metric(card)
+    if metric is None:
+        return "This run measured nothing."
+    if not any(row.condition == "adversary" for row in card.rows):
+        return f"What {metric} do the models reach? No adversary was tried."
+    compare = ", and what does hardening change?" if reference(card) else "?"
+    return f"What {metric} is left when an adversary attacks{compare}"
+
+
+def finding(card: Scorecard) -> str:
+    """What the run found, in one or two sentences; flags instead of figures where the evaluation is unreliable."""
+    metric, model, other = headline_metric(card), defended(card), reference(card)
+    if metric is None or model is None:
+        return "The scorecard holds no rows."
+    names = [model] if other is None else [model, other]
+    robust = [_robust_clause(card, name, metric) for name in names]
+    plain = [f"{figure(row, card)} for {name}" for name in names if (row := clean(card, name, metric))]
+    sentences = [_capital("; ".join(filter(None, robust))) + "."] if any(robust) else []
+    if plain:
+        sentences.append(f"Clean {metric}: {' and '.join(plain)}.")
+    return " ".join(sentences)
+
+
+def _robust_clause(card: Scorecard, model: str, metric: str) -> str:
+    given = verdict(card, model)
+    if given is not None and given.status == "unreliable":
+        return f"no robust figure can be given for {model}, its evaluation is unreliable ({', '.join(given.flags)})"
+    row, safe = worst(card, model, metric), certified(card, model, metric)
+    if row is not None:
+        return f"{model} is left with {figure(row, card)} under its strongest adversary ({describe(row)})"
+    if safe is not None:
+        return f"{model} is certified to keep {figure(safe, card)} ({describe(safe)})"
+    return ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] if text.startswith("no robust") else text
+
+
+def describe(row: Row) -> str:
+    """'NAME, held out, budget 0.3' of an adversary row."""
+    parts = [row.adversary or "clean"]
+    if row.seen is not None:
+        parts.append("seen" if row.seen else "held out")
+    if row.access == "transfer":
+        parts.append("transfer")
+    if row.budget is not None:
+        parts.append(f"budget {quantity(row.budget)}")
+    return ", ".join(parts)
+
+
+def bound(row: Row) -> str:
+    """'≤ ' before an upper bound on robustness, '≥ ' before a certified figure (turned where less is better)."""
+    if row.kind == "measured":
+        return ""
+    return "≤ " if (row.kind == "upper bound") == row.higher_is_better else "≥ "
+
+
+def figure(row: Row, card: Scorecard) -> str:
+    """'≤ 0.718 [0.690, 0.744]' with the decimals that all rows of the metric share."""
+    places = decimals(v for r in card.rows if r.metric == row.metric for v in (r.value, *r.interval))
+    return f"{bound(row)}{number(row.value, places)} {interval(row, places)}"
+
+
+def interval(row: Row, places: int) -> str:
+    """'[0.690, 0.744]'."""
+    return f"[{number(row.interval[0], places)}, {number(row.interval[1], places)}]"
+
+
+def decimals(values: Iterable[float]) -> int:
+    """Decimals that show three significant figures of the largest value, and three at least for fractions."""
+    largest = max((abs(v) for v in values), default=0.0)
+    if largest == 0.0:
+        return 3
+    places = 2 - math.floor(math.log10(largest))
+    return min(max(places, 3) if largest <= 1.0 else max(places, 0), 8)
+
+
+def sources(card: Scorecard) -> str:
+    """'embedded data (generated flows)', 'real data (KDDTest+)' and the like: what the figures were measured on."""
+    tested = [d for d in card.data if "test" in d.role.lower()] or list(card.data)
+    kinds = dict.fromkeys(d.source for d in tested)
+    named = [f"{k} data ({', '.join(dict.fromkeys(d.name for d in tested if d.source == k))})" for k in kinds]
+    return " and ".join(named) if named else "data that the scorecard does not name"
+
+
+def number(value: float, places: int) -> str:
+    """A figure with fixed decimals, a true minus sign, and thousands separators."""
+    text = f"{value:,.{places}f}"
+    return MINUS + text[1:] if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
+
+
+def quantity(value: float) -> str:
+    """A budget or a coordinate: up to four significant figures, no trailing zeros, '10,000' for 1e4."""
+    text = f"{value:,.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
+    return text.replace("-", MINUS)
+
+
+def count(value: float) -> str:
+    """A mean number of passes: whole from 100 up, one decimal below unless it is whole."""
+    return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:,.1f}"
+
+
+def plain(text: str) -> str:
+    """Text without control and direction-changing characters, which could rewrite a terminal or a page."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
