@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import click
 import typer
@@ -15,7 +15,6 @@ from sparring import registry
 from sparring.errors import BadInput
 
 if TYPE_CHECKING:
-    from sparring.engine.run import Run
     from sparring.engine.system import System
     from sparring.evaluation.scorecard import Scorecard
 
@@ -75,11 +74,13 @@ DataPath = Annotated[
     Path | None,
     typer.Option("--data", help="Folder or file with your copy of the data; else SPARRING_DATA, then the cache."),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.")]
 Devices = Annotated[int, typer.Option(help="Processes or devices per node.", min=1)]
 Nodes = Annotated[int, typer.Option(help="Machines, under torchrun or SLURM.", min=1)]
-Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed, ... (Lightning Fabric's names).")]
-Distribution = Annotated[str, typer.Option("--strategy", help="auto, ddp, fsdp (Lightning Fabric's names).")]
+Precision = Annotated[
+    Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true"], typer.Option(help="Of the training.")
+]
+Distribution = Annotated[str, typer.Option("--strategy", help="auto, or one of Lightning Fabric's ddp names.")]
 
 
 def _print(value: Any) -> None:
@@ -104,9 +105,10 @@ def show(
 ) -> None:
     """One system: what it is, its settings with their defaults, the papers behind it."""
     from sparring.engine import config as configs
+    from sparring.launch import preset_of
 
     found: System = registry.load(system)
-    config = configs.resolve(found.config, _preset(found, preset))
+    config = configs.resolve(found.config, preset_of(found, preset))
     keys = list(configs.describe(config))
     if as_json:
         _print({"name": found.name, "title": found.title, "papers": found.papers, "config": configs.dump(config)})
@@ -142,18 +144,21 @@ def run(
 
     A run that was stopped continues when the same command is given again; a finished one is shown, not repeated.
     """
-    from sparring.engine import config as configs
-    from sparring.engine.run import Run
-    from sparring.engine.runtime import Runtime
+    from sparring.engine.runtime import Hardware
+    from sparring.launch import launch
 
-    found: System = registry.load(system)
-    resolved = configs.resolve(found.config, _preset(found, preset), config, [*(set_ or ())])
-    folder = out or Path("runs") / f"{system}-{preset}-{seed}"
-    runtime = Runtime(device=device, devices=devices, nodes=nodes, precision=precision, strategy=strategy)
-    with Run.create(
-        folder, resolved, system=system, seed=seed, preset=preset, data=data, runtime=runtime, loggers=logger or ()
-    ) as handle:
-        card = handle.finished() or handle.finish(found.experiment(resolved, handle))
+    hardware = Hardware(device, devices, nodes, precision, strategy)
+    card, folder = launch(
+        system,
+        preset=preset,
+        file=config,
+        overrides=set_ or (),
+        data=data,
+        seed=seed,
+        out=out,
+        hardware=hardware,
+        track=logger or (),
+    )
     _show(card, folder, as_json)
 
 
@@ -264,12 +269,6 @@ def data_verify(
     raise typer.Exit(0 if good else BAD_INPUT)
 
 
-def _preset(system: System, name: str) -> dict[str, Any]:
-    if name not in system.presets:
-        raise BadInput(f"--preset {name}: {system.name} knows {', '.join(system.presets)}")
-    return dict(system.presets[name])
-
-
 def _card(path: Path) -> Scorecard:
     from sparring.evaluation.scorecard import Scorecard
 
@@ -280,22 +279,17 @@ def _label(path: Path) -> str:
     return path.name if path.is_dir() else path.parent.name
 
 
-def _again(verb: str, folder: Path, set_: list[str] | None, data: Path | None, out: Path | None, as_json: bool) -> None:
-    """`evaluate` and `certify`: the run's own configuration, with changes, into a folder beside it."""
-    from sparring.engine import config as configs
-    from sparring.engine.run import Run
+def _again(
+    verb: Literal["evaluate", "certify"],
+    folder: Path,
+    set_: list[str] | None,
+    data: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    from sparring.launch import again
 
-    origin = Run.open(folder)
-    found: System = registry.load(origin.system)
-    action = getattr(found, verb)
-    if action is None:
-        raise BadInput(f"{folder}: system {origin.system!r} has nothing to {verb}")
-    resolved = configs.resolve(found.config, None, folder / "config.yaml", [*(set_ or ())])
-    target = out or folder / verb
-    with Run.create(
-        target, resolved, system=origin.system, seed=origin.seed, preset=origin.preset, data=data or origin.data
-    ) as handle:
-        card = handle.finish(action(resolved, handle, folder))
+    card, target = again(verb, folder, overrides=set_ or (), data=data, out=out)
     _show(card, target, as_json)
 
 

@@ -46,7 +46,8 @@ class Run:
     `Run.create` opens a folder with its checks; `Run(folder, seed)` is a bare handle (for tests and scripts).
     `checkpoint_seconds` and `checkpoint_steps` (whichever comes first) set how much a killed run repeats;
     `log_steps` how often figures within an epoch are logged (0: once an epoch). `system` is the name of the
-    system that runs here, `data` the place where the user's copies of real data are (`--data`).
+    system that runs here, `data` the place where the user's copies of real data are (`--data`), `command` what
+    to type to repeat the run.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Run:
     quiet: bool = False
     system: str = ""
     data: Path | None = None
+    command: str = ""
 
     @classmethod
     def create(

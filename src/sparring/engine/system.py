@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sparring.engine import config as configs
 from sparring.engine.run import Run
 from sparring.evaluation.scorecard import Scorecard
 
@@ -17,8 +19,8 @@ class System:
 
     `config` is a frozen dataclass whose fields all have defaults; `presets` maps "quick" and "paper" to the
     fields they change. `experiment(config, run)` tells the whole story (data, baseline, hardened, evaluate),
-    leaves the models in the run folder and returns the scorecard. `evaluate(config, run, model)` attacks a
-    saved model (the path of its `.safetensors`) again; `certify` likewise, where a certificate exists.
+    leaves the models in the run folder and returns the scorecard. `evaluate(config, run, source)` attacks the
+    models of the finished run in the folder `source` again; `certify` likewise, where a certificate exists.
     `commands()` returns the typer application behind `sparring NAME`, imported only when it is called.
     """
 
@@ -31,3 +33,17 @@ class System:
     certify: Callable[[Any, Run, Path], Scorecard] | None = None
     commands: Callable[[], Any] | None = None
     papers: tuple[str, ...] = ()
+
+
+def scorecard(run: Run, config: Any, **parts: Any) -> Scorecard:
+    """A scorecard with what every run has in common filled in; `parts` are the scorecard's other fields."""
+    return Scorecard(
+        system=run.system,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=run.command,
+        config=configs.dump(config),
+        environment=run.environment(),
+        preset=run.preset,
+        seconds=sum(run.seconds.values()),
+        **parts,
+    )
