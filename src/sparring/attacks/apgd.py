@@ -48,7 +48,7 @@ class APGD(Attack):
         top = torch.full((len(x),), -torch.inf, device=x.device, dtype=torch.float64)
         for run in runs:
             oracle, y = run(rows)
-            points, value, won = self._run(oracle, x[rows], y, threat, generator)
+            points, value, won = self.run(oracle, x[rows], y, threat, generator)
             better = won | (value > top[rows])
             best[rows[better]] = points[better]
             top[rows] = torch.maximum(top[rows], value.double())
@@ -57,10 +57,10 @@ class APGD(Attack):
                 break
         return best
 
-    def _run(
+    def run(
         self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One start: the points found, their payoff and whether they win."""
+        """One random start: the points found `(n, *sample)`, their payoff `(n,)` and whether they win `(n,)`."""
         if not self.wide_start:
             return self._climb(oracle, threat.sample(x, generator=generator), x, y, threat, self.steps, last=True)
         start = threat.scaled(_WIDE[0][0]).sample(x, generator=generator)

@@ -16,8 +16,15 @@ Model = Callable[[Tensor], Tensor]
 """Inputs `(n, *sample)` to outputs `(n, k)` or `(n,)`: an `nn.Module`, or any function that only gives scores."""
 
 
+_NO_GRADIENT = "the model's outputs carry no gradient: use Square, ConstrainedSearch or DecisionSearch instead"
+
+
 class NonFinite(ValueError):
     """A NaN or an infinity, named with the place where it appeared. It is never replaced."""
+
+
+class NoGradient(TypeError):
+    """The model's outputs carry no gradient: use Square, ConstrainedSearch or DecisionSearch."""
 
 
 def check_finite(value: Tensor, place: str) -> None:
@@ -110,6 +117,9 @@ class Oracle:
 
     def outputs(self, x: Tensor, rows: Tensor) -> Tensor:
         """Model outputs without gradient."""
+        return self._once(x, rows)
+
+    def _once(self, x: Tensor, rows: Tensor) -> Tensor:
         with torch.no_grad():
             out = self.model(x)
         self._count(self.queries.forward, rows)
@@ -118,23 +128,23 @@ class Oracle:
 
     def score(self, x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Objective `(n,)` and whether each sample has fallen `(n,)` bool, without gradient."""
-        out = self.outputs(x, rows)
+        out = self._once(x, rows)
         return self.objective(out, y), self.criterion(out, y)
 
     def gradient(self, x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objective `(n,)`, fallen `(n,)` bool and the objective's gradient with respect to `x` alone.
 
-        One forward and one backward pass. Raises `NonFinite` on a NaN in output or gradient, and TypeError
-        if the model gives no gradient (use a score-based attack then).
+        One forward and one backward pass. Raises `NonFinite` on a NaN in output or gradient, and `NoGradient`
+        (a TypeError) if the model gives none.
         """
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
             out = self.model(x)
             value = self.objective(out, y)
+            self._count(self.queries.forward, rows)
             if not value.requires_grad:
-                raise TypeError("the model's outputs carry no gradient: use Square or ConstrainedSearch instead")
+                raise NoGradient(_NO_GRADIENT)
             grad = torch.autograd.grad(value.sum(), x)[0]
-        self._count(self.queries.forward, rows)
         self._count(self.queries.backward, rows)
         check_finite(out.detach(), "model output")
         check_finite(grad, "input gradient")
@@ -153,11 +163,11 @@ class Oracle:
             x = x.detach().requires_grad_(True)
             out = self.model(x)
             values = gaps(out, y)
+            self._count(self.queries.forward, rows)
             if not values.requires_grad:
-                raise TypeError("the model's outputs carry no gradient: use Square or ConstrainedSearch instead")
+                raise NoGradient(_NO_GRADIENT)
             m = values.shape[1]
             grads = [torch.autograd.grad(values[:, j].sum(), x, retain_graph=j + 1 < m)[0] for j in range(m)]
-        self._count(self.queries.forward, rows)
         self._count(self.queries.backward, rows, m)
         grad = torch.stack(grads, dim=1)
         check_finite(out.detach(), "model output")
@@ -165,7 +175,7 @@ class Oracle:
         return values.detach(), self.criterion(out.detach(), y), grad
 
     def verdict(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Objective and fallen `(n,)` in one forward pass that is not counted: the evaluation's own, not the attack's."""
+        """Objective and fallen `(n,)` in one forward pass outside the attack's count: the evaluation's own."""
         if len(x) == 0:
             return x.new_zeros(0), torch.zeros(0, dtype=torch.bool, device=x.device)
         with torch.no_grad():
