@@ -94,3 +94,11 @@ def uniform(x: Tensor, generator: torch.Generator) -> Tensor:
 def normal(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal draws of the shape, device and dtype of `x`."""
     return torch.randn(x.shape, generator=generator, device=x.device, dtype=torch.float32).to(x.dtype)
+
+
+def slack(x: Tensor) -> Tensor:
+    """Rounding allowance per sample, shape `(n,)`: a few units in the last place of its largest entry.
+
+    For threats whose projection and violation round differently. `x + delta` cannot be stored exactly.
+    """
+    return 4 * torch.finfo(x.dtype).eps * largest(x).clamp_min(1.0)

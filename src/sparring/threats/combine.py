@@ -155,14 +155,17 @@ class Intersection:
         """Boyle & Dykstra, 1986: cyclic projections, each undoing its own last correction, reach the nearest point."""
         z = x_adv
         corrections = [torch.zeros_like(z) for _ in range(len(self._convex) + 1)]
-        tolerance = 8 * torch.finfo(z.dtype).eps
+        tolerance = 16 * torch.finfo(z.dtype).eps
         for _ in range(_CYCLES):
-            before = z
-            for index in range(len(corrections)):
-                aim = z + corrections[index]
+            settled = True
+            for index, before in enumerate(corrections):
+                aim = z + before
                 z = self._convex[index - 1].project(aim, x) if index else torch.clamp(aim, lower, upper)
                 corrections[index] = aim - z
-            if bool(((z - before).abs() <= tolerance * (z.abs() + before.abs() + 1)).all()):
+                # The point may rest for many cycles while the corrections still move: they tell when it is over.
+                change = (corrections[index] - before).abs()
+                settled &= bool((change <= tolerance * (1 + aim.abs())).all())
+            if settled:
                 break
         return z
 

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from sparring.threats.base import distance, flat, largest, normal, precise
+from sparring.threats.base import distance, largest, normal, precise
 
 
 class Discrete(ABC):
@@ -98,7 +98,7 @@ class OneHotGroups(Discrete):
             columns = list(group)
             a, mine = at[..., columns], own[..., columns]
             off = torch.minimum((a - mine).abs().amax(-1), (a - _vertex(a)).abs().amax(-1))
-            worst = torch.maximum(worst, largest(off.reshape(len(x), -1)))
+            worst = torch.maximum(worst, largest(off))
         return distance(worst)
 
 
@@ -158,7 +158,7 @@ class Integer(Discrete):
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         a, own = (_columns(t)[..., list(self.columns)] for t in (x_adv, x))
         off = torch.minimum((a - own).abs(), (a - self._snap(a)).abs())
-        return distance(largest(off.reshape(len(x), -1)) if off.numel() else flat(x)[:, :0].sum(1))
+        return distance(largest(off))
 
     def _snap(self, values: Tensor, steps: Tensor | int = 0) -> Tensor:
         # Doubles, so that snapping a snapped value gives the same bits in every smaller dtype.

@@ -87,7 +87,7 @@ class Box(Interval):
         return widest * self.reach if self.reach else 0.0  # inf * 0 is no number
 
     def scaled(self, factor: float) -> Self:
-        return replace(self, reach=min(1.0, self.reach * factor))
+        return self if math.isinf(self.radius) else replace(self, reach=min(1.0, self.reach * factor))
 
     def limits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         low, high = (torch.as_tensor(b, dtype=x.dtype, device=x.device) for b in (self.low, self.high))
