@@ -1,7 +1,7 @@
 """What ddos and intrusion share: record formats and their rules, threats on them, readers, flows, traffic."""
 
 from sparring.network.flowthreat import FlowThreat, Lever
-from sparring.network.nslkdd import nslkdd
+from sparring.network.nslkdd import nslkdd_schema
 from sparring.network.schema import Feature, Relation, Schema, Table
 from sparring.network.threats import idsgan, sender, stressed
 
@@ -13,7 +13,7 @@ __all__ = [
     "Schema",
     "Table",
     "idsgan",
-    "nslkdd",
+    "nslkdd_schema",
     "sender",
     "stressed",
 ]

@@ -159,8 +159,8 @@ class FlowThreat:
         return out
 
     def _violation(self, z: Array, ref: Array, clean: Table) -> Array:
-        finite: Mask = np.isfinite(z).all(axis=1)
-        z = np.where(np.expand_dims(finite, 1), z, ref)
+        finite = np.logical_and.reduce(np.isfinite(z), axis=1)
+        z = np.where(finite[:, None], z, ref)
         total = np.where(finite, 0.0, np.inf)
         fixed = self.schema.indices(self.immutable)
         total += (z[:, fixed] != ref[:, fixed]).sum(1)

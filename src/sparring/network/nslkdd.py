@@ -69,7 +69,7 @@ _ERROR_PAIRS = (
 
 
 @cache
-def nslkdd() -> Schema:
+def nslkdd_schema() -> Schema:
     """The NSL-KDD schema: 41 features, 122 matrix columns."""
     return Schema("nsl-kdd", tuple(_feature(name) for name in COLUMNS), (*_protocol_rules(), *_window_rules()))
 
