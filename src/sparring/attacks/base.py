@@ -6,6 +6,7 @@ promises: model frozen and restored, passes counted, NaN named, every returned p
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,8 @@ class Attack(ABC):
     def _checked_search(
         self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
+        if not math.isfinite(threat.radius):
+            raise ValueError(f"{type(threat).__name__} bounds nothing alone: intersect it with a ball or a finite box")
         if bool((threat.violation(x, x) > 0).any()):
             raise ValueError("the clean input lies outside the threat's own range; normalise inside the model instead")
         if len(x) == 0:
