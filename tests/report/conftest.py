@@ -77,7 +77,9 @@ def _curves() -> tuple[sc.Curve, ...]:
             y_label="Recall at 3 % FPR",
             log_x=True,
             series=(
-                sc.Series(label="baseline, gradient then evolution", x=(0.0, *queries), y=(0.752, 0.7, 0.52, 0.3, 0.14, 0.121)),
+                sc.Series(
+                    label="baseline, gradient then evolution", x=(0.0, *queries), y=(0.752, 0.7, 0.52, 0.3, 0.14, 0.121)
+                ),
                 sc.Series(label="baseline, decision only", x=queries, y=(0.75, 0.72, 0.6, 0.45, 0.41)),
                 sc.Series(label="hardened, gradient then evolution", x=queries, y=(0.748, 0.742, 0.735, 0.732, 0.731)),
                 sc.Series(label="hardened, decision only", x=queries, y=(0.748, 0.747, 0.741, 0.74, 0.739)),
@@ -109,11 +111,25 @@ def _card(**changes: object) -> sc.Scorecard:
         "title": "Intrusion detection against adversarial flows",
         "created": "2026-11-23T21:40:07+00:00",
         "command": "sparring run intrusion --preset quick --seed 0 --set attack.steps=100",
-        "config": {"attack": {"name": "capgd", "steps": 100, "eps": 0.3}, "layers": ["stack", "autoencoder"], "fpr": 0.03},
-        "environment": {"sparring": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu", "processor": "x86_64, 2 cores", "threads": "1"},
+        "config": {
+            "attack": {"name": "capgd", "steps": 100, "eps": 0.3},
+            "layers": ["stack", "autoencoder"],
+            "fpr": 0.03,
+        },
+        "environment": {
+            "sparring": "0.1.0",
+            "python": "3.11.7",
+            "torch": "2.13.0+cpu",
+            "processor": "x86_64, 2 cores",
+            "threads": "1",
+        },
         "data": (
-            sc.Data(name="generated flows", source="embedded", rows=48000, sha256="9f" * 32, role="training", note="seed 7"),
-            sc.Data(name="generated flows, held-out days", source="embedded", rows=12000, sha256="3c" * 32, role="test"),
+            sc.Data(
+                name="generated flows", source="embedded", rows=48000, sha256="9f" * 32, role="training", note="seed 7"
+            ),
+            sc.Data(
+                name="generated flows, held-out days", source="embedded", rows=12000, sha256="3c" * 32, role="test"
+            ),
             sc.Data(name="KDDTest+", source="real", rows=22544, sha256="e1" * 32, role="second test"),
         ),
         "seeds": (0, 1, 2),
@@ -143,7 +159,7 @@ def _card(**changes: object) -> sc.Scorecard:
         ),
         "notes": (
             "The traffic is generated; figures on it do not carry over to a real network.",
-            "Labels of the padding features follow the published control table, which assumes an attacker on the sending side.",
+            "The control table assumes an attacker on the sending side alone.",
         ),
         "papers": (
             "Soltani et al., Enhancing Network Intrusion Detection Systems, arXiv 2603.10413 (IEEE SMC 2025)",
@@ -202,11 +218,15 @@ def crowded() -> sc.Scorecard:
             rows.append(row(m, 0.03 * k + 0.1 * i, adversary, metric="accuracy", **more))
     x = tuple(float(i) for i in range(5000))
     series = tuple(
-        sc.Series(label=f"{m}, {k}", x=x, y=tuple(0.9 - 0.0001 * v - 0.01 * k for v in x)) for m in names for k in range(4)
+        sc.Series(label=f"{m}, {k}", x=x, y=tuple(0.9 - 0.0001 * v - 0.01 * k for v in x))
+        for m in names
+        for k in range(4)
     )
     curve = sc.Curve(title="Accuracy against steps", x_label="steps", y_label="accuracy", series=series)
     verdicts = tuple(sc.Verdict(model=m, status="upper bound") for m in names)
-    return _card(rows=tuple(rows), verdicts=verdicts, checks=(), curves=(curve,), title="Three models against twelve adversaries")
+    return _card(
+        rows=tuple(rows), verdicts=verdicts, checks=(), curves=(curve,), title="Three models against twelve adversaries"
+    )
 
 
 @pytest.fixture
@@ -221,7 +241,11 @@ def hostile() -> sc.Scorecard:
         checks=(sc.Check(model=h, name=h, passed=False, detail=h),),
         verdicts=(sc.Verdict(model="other", status="unreliable", flags=(h,)), sc.Verdict(model=h, status="certified")),
         curves=(sc.Curve(title=h, x_label=h, y_label=h, series=(flat,), note=h),),
-        examples=(sc.Example(title=h, adversary=h, changes=(sc.Change(name=h, before=h, after="x"),), outcome=((h, h, h),), note=h),),
+        examples=(
+            sc.Example(
+                title=h, adversary=h, changes=(sc.Change(name=h, before=h, after="x"),), outcome=((h, h, h),), note=h
+            ),
+        ),
         tables=(sc.Table(title=h, columns=(h,), rows=((h,),), note=h),), notes=(h,), papers=(h,),
     )  # fmt: skip
 
@@ -240,7 +264,8 @@ def pictured(tmp_path: Path) -> sc.Scorecard:
     (tmp_path / "figures" / "a.png").write_bytes(png)
     (tmp_path / "figures" / "b.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" width="80" height="40">'
-        '<script>alert(3)</script><image href="http://evil.example/x.png"/><rect width="80" height="40" fill="teal"/></svg>'
+        '<script>alert(3)</script><image href="http://evil.example/x.png"/>'
+        '<rect width="80" height="40" fill="teal"/></svg>'
     )
     figures = (
         sc.Figure(title="Drawn by the system", path="figures/a.png", caption="A flat field."),

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from sparring.evaluation.scorecard import Curve, Series
 from sparring.report.summary import Results, decimals, number, quantity
 
-WIDTH, HEIGHT = 480.0, 300.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 468.0, 12.0, 252.0
-BAR_WIDTH = 200.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 456.0, 12.0, 252.0
+BAR_WIDTH = 160.0
 LIMIT = 200
 """Points drawn of one series; the scorecard keeps them all."""
-COLOURS = 8
+COLOURS, DASHES = 8, 4
 
 
 @dataclass(frozen=True)
@@ -117,27 +116,45 @@ def thin(series: Series, most: int = LIMIT) -> Series:
 
 
 def plot(curve: Curve, models: Sequence[str] = ()) -> Plot:
-    """A curve as paths. Series named after models take the models' colours, others are numbered."""
+    """A curve as paths. Where every label begins with a model's name, colour tells the model and dash the rest."""
     series = [thin(s) for s in curve.series]
     xs = [v for s in series for v in s.x]
     ys = [v for s in series for v in (*s.y, *(s.low or ()), *(s.high or ()))]
     x = log_axis(xs, LEFT, RIGHT) if curve.log_x else linear_axis(xs, LEFT, RIGHT)
     y = linear_axis(ys, BOTTOM, TOP, unit=True)
-    named = bool(series) and all(s.label in models for s in series)
-    order = [models.index(s.label) if named else i for i, s in enumerate(series)]
-    drawn = tuple(_draw(s, x, y, i) for s, i in zip(series, order, strict=True))
+    looks = styles([s.label for s in series], models)
+    drawn = tuple(_draw(s, x, y, *look) for s, look in zip(series, looks, strict=True))
     return Plot(curve, x, y, drawn, _readings(series, x, y), any(len(s.x) > LIMIT for s in curve.series))
 
 
-def _draw(series: Series, x: Axis, y: Axis, index: int) -> Drawn:
+def styles(labels: Sequence[str], models: Sequence[str]) -> list[tuple[int, int, int]]:
+    """(colour, dash, marker) of each series; no two share all three up to 32 series of one model."""
+    owners = [_owner(label, models) for label in labels]
+    if None in owners:
+        return [(i % COLOURS, i // COLOURS % DASHES, i % 4) for i in range(len(labels))]
+    seen: dict[int, int] = {}
+    looks: list[tuple[int, int, int]] = []
+    for owner in (o for o in owners if o is not None):
+        nth = seen[owner] = seen.get(owner, -1) + 1
+        looks.append((owner % COLOURS, nth % DASHES, (owner + nth // DASHES) % 4))
+    return looks
+
+
+def _owner(label: str, models: Sequence[str]) -> int | None:
+    """The model whose name begins the label, the longest such name where several do."""
+    fits = [m for m in models if label == m or (label.startswith(m) and label[len(m)] in ",:; (")]
+    return models.index(max(fits, key=len)) if fits else None
+
+
+def _draw(series: Series, x: Axis, y: Axis, colour: int, dash: int, mark: int) -> Drawn:
     points = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.y, strict=True)]
     band = ""
     if series.low and series.high:
         upper = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.high, strict=True)]
         lower = [(x.at(a), y.at(b)) for a, b in zip(series.x, series.low, strict=True)]
         band = _path(upper + lower[::-1]) + "Z"
-    marks = "".join(_marker(index, *p) for p in points) if len(points) <= 40 else ""
-    return Drawn(series.label, index % COLOURS, index // COLOURS % 3, _path(points), band, marks, _marker(index, 13.0, 6.0))
+    marks = "".join(_marker(mark, *p) for p in points) if len(points) <= 40 else ""
+    return Drawn(series.label, colour, dash, _path(points), band, marks, _marker(mark, 13.0, 6.0))
 
 
 def _path(points: Sequence[tuple[float, float]]) -> str:
@@ -177,4 +194,4 @@ def _readings(series: Sequence[Series], x: Axis, y: Axis) -> list[dict[str, obje
 def bar_axis(result: Results) -> Axis:
     """The axis that all bars of one metric share; it holds 0, so that a bar's length is its value."""
     values = [0.0, *(v for row in result.rows for v in (row.value, *row.interval))]
-    return linear_axis(values, 6.0, BAR_WIDTH - 6.0, parts=4, unit=True)
+    return linear_axis(values, 4.0, BAR_WIDTH - 8.0, parts=4, unit=True)

@@ -38,12 +38,10 @@ def render(scorecard: Scorecard, folder: Path) -> str:
         card=scorecard,
         models=models,
         metric=metric or "",
-        places=summary.decimals(
-            v for r in scorecard.rows if r.metric == metric for v in (r.value, *r.interval)
-        ),
+        places=summary.places(scorecard, metric or ""),
         question=summary.question(scorecard),
         finding=summary.finding(scorecard),
-        unreliable=[m for m in models if page.distrusted(scorecard, m)],
+        unreliable=[m for m in models if summary.distrusted(scorecard, m)],
         results=summary.results(scorecard),
         plots=[charts.plot(curve, models) for curve in scorecard.curves],
         pictures=[(figure, inline(figure, folder)) for figure in scorecard.figures],

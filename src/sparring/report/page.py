@@ -5,8 +5,10 @@ forbids the browser any request.
 from __future__ import annotations
 
 import base64
+import calendar
 import hashlib
 import re
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -36,9 +38,8 @@ def render(template: str, scripts: tuple[str, ...], **values: Any) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     page = _environment().get_template(template)
-    return page.render(
-        style=Markup(style), script=Markup(script), policy=policy, version=sparring.__version__, **values
-    )
+    own = {"style": Markup(style), "script": Markup(script)}  # noqa: S704  (files of this package)
+    return page.render(policy=policy, version=sparring.__version__, **own, **values)
 
 
 def link(text: str) -> Markup:
@@ -46,7 +47,9 @@ def link(text: str) -> Markup:
     out, end = Markup(), 0
     for found in _LINK.finditer(text):
         target = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[0]
-        out += escape(text[end : found.start()]) + Markup('<a href="{}" rel="noreferrer">{}</a>').format(target, found[0])
+        out += escape(text[end : found.start()]) + Markup('<a href="{}" rel="noreferrer">{}</a>').format(
+            target, found[0]
+        )
         end = found.end()
     return out + escape(text[end:])
 
@@ -80,24 +83,19 @@ def _environment() -> Environment:
         "verdict": summary.verdict,
         "bar_axis": charts.bar_axis,
         "duration": duration,
+        "moment": moment,
         "capital": lambda text: text[:1].upper() + text[1:],
         "trusted": lambda row, card: summary.trusted(card, row),
-        "distrusted": distrusted,
+        "distrusted": summary.distrusted,
         "shown": _shown,
         "worst_rows": _worst_rows,
-        "places": _places,
+        "places": lambda row, card: summary.places(card, row.metric),
         "sources": summary.sources,
         "moved": lambda changes: [c for c in changes if c.before != c.after],
         "unmoved": lambda changes: [c for c in changes if c.before == c.after],
         "numeric": _numeric,
     }
     return environment
-
-
-def distrusted(card: Scorecard, model: str) -> bool:
-    """True where the model's evaluation is unreliable."""
-    given = summary.verdict(card, model)
-    return given is not None and given.status == "unreliable"
 
 
 def duration(seconds: float) -> str:
@@ -108,6 +106,16 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def moment(created: str) -> str:
+    """'23 November 2026, 21:40 UTC' of an ISO 8601 time; any other text as it is."""
+    try:
+        when = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    utc = when.astimezone(UTC) if when.tzinfo else when
+    return f"{utc.day} {calendar.month_name[utc.month]} {utc.year}, {utc:%H:%M} UTC"
+
+
 def _shown(line: Line, card: Scorecard, models: tuple[str, ...]) -> list[Row]:
     return [row for m in models if (row := line.cells.get(m)) is not None and summary.trusted(card, row)]
 
@@ -115,10 +123,6 @@ def _shown(line: Line, card: Scorecard, models: tuple[str, ...]) -> list[Row]:
 def _worst_rows(result: Results, card: Scorecard) -> list[Row]:
     found = (summary.worst(card, model, result.metric) for model in result.models)
     return [row for row in found if row is not None]
-
-
-def _places(row: Row, card: Scorecard) -> int:
-    return summary.decimals(v for r in card.rows if r.metric == row.metric for v in (r.value, *r.interval))
 
 
 def _numeric(table: Table, column: int) -> bool:

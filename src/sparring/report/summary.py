@@ -29,17 +29,18 @@ class Line:
     kind: str
     seen_by: tuple[str, ...]
     """Models that were trained against this adversary."""
+    learners: tuple[str, ...]
+    """Models of this line that were trained against any adversary at all."""
     cells: dict[str, Row]
 
     @property
     def standing(self) -> str:
-        """'seen', 'held out', 'seen by MODEL' where models differ, '' for clean lines and unmarked adversaries."""
-        marked = [model for model, row in self.cells.items() if row.seen is not None]
-        if not self.attacked or not marked:
+        """'seen', 'held out', 'seen by MODEL' where trained models differ, '' where it is not marked."""
+        if not self.attacked or all(row.seen is None for row in self.cells.values()):
             return ""
         if not self.seen_by:
             return "held out"
-        return "seen" if len(self.seen_by) == len(marked) else f"seen by {', '.join(self.seen_by)}"
+        return "seen" if self.seen_by == self.learners else f"seen by {', '.join(self.seen_by)}"
 
     @property
     def queries(self) -> str:
@@ -95,9 +96,8 @@ def verdict(card: Scorecard, model: str) -> Verdict | None:
     given = [v for v in card.verdicts if v.model == model]
     if not given:
         return None
-    order = ("unreliable", "upper bound", "certified")
-    status = min((v.status for v in given), key=order.index)
-    return Verdict(model=model, status=status, flags=tuple(dict.fromkeys(f for v in given for f in v.flags)))
+    weakest = min(given, key=lambda v: ("unreliable", "upper bound", "certified").index(v.status))
+    return Verdict(model=model, status=weakest.status, flags=tuple(dict.fromkeys(f for v in given for f in v.flags)))
 
 
 def verdict_text(card: Scorecard, model: str) -> str:
@@ -106,10 +106,15 @@ def verdict_text(card: Scorecard, model: str) -> str:
     return given.text if given else "not judged"
 
 
+def distrusted(card: Scorecard, model: str) -> bool:
+    """True where the model's evaluation is unreliable."""
+    given = verdict(card, model)
+    return given is not None and given.status == "unreliable"
+
+
 def trusted(card: Scorecard, row: Row) -> bool:
     """False for a robust figure of a model whose evaluation is unreliable: it must not be shown as a result."""
-    given = verdict(card, row.model)
-    return row.condition == "clean" or given is None or given.status != "unreliable"
+    return row.condition == "clean" or not distrusted(card, row.model)
 
 
 def results(card: Scorecard) -> tuple[Results, ...]:
@@ -127,12 +132,13 @@ def _results(card: Scorecard, metric: str, higher: bool) -> Results:
         while row.model in found.setdefault((*key, again), {}):
             again += 1
         found[(*key, again)][row.model] = row
-    lines = tuple(_line(cells) for cells in found.values())
+    learners = {row.model for row in card.rows if row.seen}
+    lines = tuple(_line(cells, learners) for cells in found.values())
     present = {row.model for row in chosen}
     return Results(metric, higher, tuple(m for m in models(card) if m in present), lines)
 
 
-def _line(cells: dict[str, Row]) -> Line:
+def _line(cells: dict[str, Row], learners: set[str]) -> Line:
     first = next(iter(cells.values()))
     return Line(
         condition=first.adversary or "clean",
@@ -141,11 +147,14 @@ def _line(cells: dict[str, Row]) -> Line:
         access=first.access,
         kind=first.kind,
         seen_by=tuple(model for model, row in cells.items() if row.seen),
+        learners=tuple(model for model in cells if model in learners),
         cells=cells,
     )
 
 
-def attacked(card: Scorecard, model: str, metric: str, *, kinds: tuple[str, ...] = ("measured", "upper bound")) -> list[Row]:
+def attacked(
+    card: Scorecard, model: str, metric: str, *, kinds: tuple[str, ...] = ("measured", "upper bound")
+) -> list[Row]:
     """A model's trusted adversary rows of one metric."""
     return [
         row
@@ -198,28 +207,39 @@ def finding(card: Scorecard) -> str:
     if metric is None or model is None:
         return "The scorecard holds no rows."
     names = [model] if other is None else [model, other]
-    robust = [_robust_clause(card, name, metric) for name in names]
-    plain = [f"{figure(row, card)} for {name}" for name in names if (row := clean(card, name, metric))]
-    sentences = [_capital("; ".join(filter(None, robust))) + "."] if any(robust) else []
-    if plain:
-        sentences.append(f"Clean {metric}: {' and '.join(plain)}.")
+    sentences = [_withheld(card, name) for name in names if distrusted(card, name)]
+    sentences += _attacked_sentence(card, names, metric)
+    plain_rows = [row for name in names if (row := clean(card, name, metric))]
+    if plain_rows:
+        figures = " and ".join(f"{number(r.value, places(card, metric))} for {r.model}" for r in plain_rows)
+        sentences.append(f"Without an attack {'it' if sentences else metric} is {figures}.")
     return " ".join(sentences)
 
 
-def _robust_clause(card: Scorecard, model: str, metric: str) -> str:
+def _withheld(card: Scorecard, model: str) -> str:
     given = verdict(card, model)
-    if given is not None and given.status == "unreliable":
-        return f"no robust figure can be given for {model}, its evaluation is unreliable ({', '.join(given.flags)})"
-    row, safe = worst(card, model, metric), certified(card, model, metric)
-    if row is not None:
-        return f"{model} is left with {figure(row, card)} under its strongest adversary ({describe(row)})"
-    if safe is not None:
-        return f"{model} is certified to keep {figure(safe, card)} ({describe(safe)})"
-    return ""
+    flags = ", ".join(given.flags) if given else ""
+    return f"No robust figure can be given for {model}: its evaluation is unreliable ({flags})."
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:] if text.startswith("no robust") else text
+def _attacked_sentence(card: Scorecard, names: list[str], metric: str) -> list[str]:
+    """The strongest adversary named once where it is the same for all, else after each figure."""
+    found = [row for name in names if (row := worst(card, name, metric) or certified(card, name, metric))]
+    if not found:
+        return []
+    told = {describe(row) for row in found}
+    words = {
+        "measured": "",
+        "upper bound": "at most " if found[0].higher_is_better else "at least ",
+        "certified": "proved to be ",
+    }
+    each = [
+        f"{words[r.kind]}{number(r.value, places(card, metric))} {interval(r, places(card, metric))} for {r.model}"
+        + (f" ({describe(r)})" if len(told) > 1 else "")
+        for r in found
+    ]
+    by = f" ({told.pop()})" if len(told) == 1 else ""
+    return [f"Under the strongest adversary tried{by}, {metric} is {' and '.join(each)}."]
 
 
 def describe(row: Row) -> str:
@@ -243,13 +263,18 @@ def bound(row: Row) -> str:
 
 def figure(row: Row, card: Scorecard) -> str:
     """'≤ 0.718 [0.690, 0.744]' with the decimals that all rows of the metric share."""
-    places = decimals(v for r in card.rows if r.metric == row.metric for v in (r.value, *r.interval))
-    return f"{bound(row)}{number(row.value, places)} {interval(row, places)}"
+    shared = places(card, row.metric)
+    return f"{bound(row)}{number(row.value, shared)} {interval(row, shared)}"
 
 
-def interval(row: Row, places: int) -> str:
+def places(card: Scorecard, metric: str) -> int:
+    """The decimals that all figures of a metric share."""
+    return decimals(v for r in card.rows if r.metric == metric for v in (r.value, *r.interval))
+
+
+def interval(row: Row, digits: int) -> str:
     """'[0.690, 0.744]'."""
-    return f"[{number(row.interval[0], places)}, {number(row.interval[1], places)}]"
+    return f"[{number(row.interval[0], digits)}, {number(row.interval[1], digits)}]"
 
 
 def decimals(values: Iterable[float]) -> int:
@@ -257,8 +282,8 @@ def decimals(values: Iterable[float]) -> int:
     largest = max((abs(v) for v in values), default=0.0)
     if largest == 0.0:
         return 3
-    places = 2 - math.floor(math.log10(largest))
-    return min(max(places, 3) if largest <= 1.0 else max(places, 0), 8)
+    wanted = 2 - math.floor(math.log10(largest))
+    return min(max(wanted, 3) if largest <= 1.0 else max(wanted, 0), 8)
 
 
 def sources(card: Scorecard) -> str:
@@ -269,9 +294,9 @@ def sources(card: Scorecard) -> str:
     return " and ".join(named) if named else "data that the scorecard does not name"
 
 
-def number(value: float, places: int) -> str:
+def number(value: float, digits: int) -> str:
     """A figure with fixed decimals, a true minus sign, and thousands separators."""
-    text = f"{value:,.{places}f}"
+    text = f"{value:,.{digits}f}"
     return MINUS + text[1:] if text.startswith("-") and text.strip("-0.,") else text.lstrip("-")
 
 
