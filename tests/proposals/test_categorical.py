@@ -75,7 +75,7 @@ def test_both_improvers_reach_the_exact_gibbs_law(improver, plain_state):
     state = plain_state(game, lambda g: {"opponent": torch.optim.Adam(g.adversary.parameters(), 0.05)})
     batch = (context, context)
     for step in range(500):
-        state.optimizers["opponent"].param_groups[0]["lr"] = 0.05 if step < 300 else 0.01
+        state.optimizers["opponent"].param_groups[0]["lr"] = 0.1 if step < 300 else 0.01
         moves = one.propose(context, 16, generator=state.generator("proposals"))
         figures = one.improve(context, moves, one.score(game.defender, batch, moves), state)
     law = one.law(context).detach()
@@ -98,6 +98,39 @@ def test_hard_labels_are_sharper_than_gibbs(plain_state):
     assert bool((top > gibbs(PRIOR, UTILITY, TEMPERATURE).exp().amax(1)).all())
 
 
+def test_exploring_candidates_come_last_and_from_the_prior():
+    one = proposer(Preference(temperature=1.0))
+    one.explore = 0.3
+    with torch.no_grad():
+        one.f[:, 4] = 100.0
+    context = torch.zeros(2000, dtype=torch.int64)
+    moves = one.propose(context, 10, generator=torch.Generator().manual_seed(0))
+    assert bool((moves[:, :7] == 4).all())
+    shares = torch.bincount(moves[:, 7:].flatten(), minlength=MOVES) / 6000
+    assert torch.allclose(shares, F.softmax(PRIOR[0], 0), atol=0.03)
+    assert bool((one.propose(context, 1, generator=torch.Generator()) == 4).all())
+
+
+@pytest.mark.parametrize("explore", [0.0, 0.5])
+def test_only_exploration_frees_a_law_that_has_settled_on_a_bad_move(plain_state, explore):
+    torch.set_num_threads(1)
+    one, context = proposer(Preference(temperature=TEMPERATURE)), torch.arange(CONTEXTS)
+    one.explore = explore
+    with torch.no_grad():
+        one.f[context, UTILITY.argmin(1)] = 20.0
+    state = plain_state(
+        Game(nn.Identity(), one, cross_entropy),
+        lambda g: {"opponent": torch.optim.Adam(g.adversary.parameters(), 0.3)},
+    )
+    for _ in range(300):
+        moves = one.propose(context, 8, generator=state.generator("proposals"))
+        one.improve(context, moves, UTILITY[context].gather(1, moves), state)
+    divergence = kl(one.law(context).detach(), gibbs(PRIOR, UTILITY, TEMPERATURE))
+    assert bool((divergence < 0.1).all()) == (explore > 0)
+
+
 def test_the_prior_has_a_row_per_context():
     with pytest.raises(ValueError, match="row per context"):
         proposer(Preference(temperature=1.0), PRIOR[0])
+    with pytest.raises(ValueError, match="explore"):
+        CategoricalProposer(PRIOR, play=play, respond=respond, improver=Preference(temperature=1.0), explore=1.0)

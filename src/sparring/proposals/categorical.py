@@ -25,17 +25,25 @@ class CategoricalProposer(nn.Module):
     `log_prior` is `(contexts, moves)` (it is normalised here; `-inf` forbids a move). The context of a sample is
     its input, the index `(n,)` of a row. `play` scores moves against the defender, `improver` turns scored
     candidates into a loss, `respond` puts a move into the batch.
+
+    Of k candidates, the last `int(explore * k)` come from the prior: a law that has settled on few moves would
+    never try the others again. Preferences allow that, policy gradients do not (their candidates must be the
+    law's own). A single candidate is always the law's own.
     """
 
     log_prior: Tensor
 
-    def __init__(self, log_prior: Tensor, *, play: Play, respond: Respond, improver: Improver) -> None:
+    def __init__(
+        self, log_prior: Tensor, *, play: Play, respond: Respond, improver: Improver, explore: float = 0.0
+    ) -> None:
         super().__init__()
+        if not 0 <= explore < 1:
+            raise ValueError(f"explore is a share of the candidates, at least 0 and below 1; got {explore}")
         if log_prior.ndim != 2:
             raise ValueError(f"log_prior has a row per context and a column per move, got {tuple(log_prior.shape)}")
         self.register_buffer("log_prior", F.log_softmax(log_prior, dim=1))
         self.f = nn.Parameter(torch.zeros_like(log_prior))
-        self.play, self.reply, self.improver = play, respond, improver
+        self.play, self.reply, self.improver, self.explore = play, respond, improver, explore
 
     def law(self, context: Tensor) -> Tensor:
         """log ψ(· | c), normalised, `(n, moves)`."""
@@ -45,7 +53,12 @@ class CategoricalProposer(nn.Module):
     def propose(self, context: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
         """Indices of k moves per context, drawn with replacement, `(n, k)`."""
         with torch.no_grad():
-            return torch.multinomial(self.law(context).exp(), k, replacement=True, generator=generator)
+            others = int(self.explore * k)
+            own = torch.multinomial(self.law(context).exp(), k - others, replacement=True, generator=generator)
+            if not others:
+                return own
+            prior = self.log_prior[context.long()].exp()
+            return torch.cat([own, torch.multinomial(prior, others, replacement=True, generator=generator)], dim=1)
 
     def score(self, defender: nn.Module, batch: Batch, moves: Tensor) -> Tensor:
         with torch.no_grad():
