@@ -27,6 +27,7 @@ class Line:
     budget: float | None
     access: str | None
     kind: str
+    threat: str | None
     seen_by: tuple[str, ...]
     """Models that were trained against this adversary."""
     learners: tuple[str, ...]
@@ -127,7 +128,7 @@ def _results(card: Scorecard, metric: str, higher: bool) -> Results:
     found: dict[tuple[object, ...], dict[str, Row]] = {}
     chosen = [r for r in card.rows if (r.metric, r.higher_is_better) == (metric, higher)]
     for row in sorted(chosen, key=lambda r: r.condition == "adversary"):
-        key: tuple[object, ...] = (row.condition, row.adversary, row.budget, row.access, row.kind)
+        key: tuple[object, ...] = (row.adversary, row.budget, row.access, row.kind, row.threat)
         again = 0
         while row.model in found.setdefault((*key, again), {}):
             again += 1
@@ -146,6 +147,7 @@ def _line(cells: dict[str, Row], learners: set[str]) -> Line:
         budget=first.budget,
         access=first.access,
         kind=first.kind,
+        threat=first.threat,
         seen_by=tuple(model for model, row in cells.items() if row.seen),
         learners=tuple(model for model in cells if model in learners),
         cells=cells,
@@ -208,11 +210,12 @@ def finding(card: Scorecard) -> str:
         return "The scorecard holds no rows."
     names = [model] if other is None else [model, other]
     sentences = [_withheld(card, name) for name in names if distrusted(card, name)]
-    sentences += _attacked_sentence(card, names, metric)
+    told = _attacked_sentence(card, names, metric)
+    sentences += told
     plain_rows = [row for name in names if (row := clean(card, name, metric))]
     if plain_rows:
         figures = " and ".join(f"{number(r.value, places(card, metric))} for {r.model}" for r in plain_rows)
-        sentences.append(f"Without an attack {'it' if sentences else metric} is {figures}.")
+        sentences.append(f"Without an attack {'it' if told else metric} is {figures}.")
     return " ".join(sentences)
 
 
@@ -243,13 +246,15 @@ def _attacked_sentence(card: Scorecard, names: list[str], metric: str) -> list[s
 
 
 def describe(row: Row) -> str:
-    """'NAME, held out, budget 0.3' of an adversary row."""
+    """'NAME, held out, budget 0.3' of an adversary row; its threat in words where it has one."""
     parts = [row.adversary or "clean"]
     if row.seen is not None:
         parts.append("seen" if row.seen else "held out")
     if row.access == "transfer":
         parts.append("transfer")
-    if row.budget is not None:
+    if row.threat is not None:
+        parts.append(row.threat)
+    elif row.budget is not None:
         parts.append(f"budget {quantity(row.budget)}")
     return ", ".join(parts)
 
