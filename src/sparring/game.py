@@ -84,6 +84,8 @@ class Task:
     `optimizers(game)` makes one optimiser per player name ("defender", "opponent", ...).
     `validate(defender) -> figures` runs after each epoch on held-out *training* data; the epoch with
     the highest `select` figure is kept (the last one where `select` is None).
+    `schedulers(optimizers, total_steps)` are stepped after every batch. `clip` bounds the norm of a player's
+    gradient in each descent.
     """
 
     game: Game
@@ -95,3 +97,4 @@ class Task:
     schedulers: Callable[[Mapping[str, torch.optim.Optimizer], int], Iterable[Any]] | None = None
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None
     select: str | None = None
+    clip: float | None = None

@@ -43,7 +43,7 @@ class JsonLines:
         with self.path.open("ab") as stream:
             stream.write(json.dumps(line).encode() + b"\n")
 
-    def rewind(self, name: str, step: int) -> None:
+    def rewind(self, name: str, step: int, epoch: int) -> None:
         """Drop what a killed run wrote past the checkpoint it continues from, and a last line cut in half."""
         if not self.path.exists():
             return
@@ -53,7 +53,8 @@ class JsonLines:
                 record = json.loads(line)
             except ValueError:
                 continue
-            if line.endswith(b"\n") and not (record.get("name") == name and record.get("step", -1) > step):
+            beyond = record.get("step", -1) > step or record.get("epoch", -1) > epoch
+            if line.endswith(b"\n") and not (record.get("name") == name and beyond):
                 kept.append(line)
         write_bytes(self.path, b"".join(kept))
 

@@ -93,8 +93,10 @@ class Runtime:
     def unwrap(self, module: nn.Module) -> nn.Module:
         """The bare module below the wrapper; a bare one is returned as it is."""
         from lightning_fabric.wrappers import _unwrap_objects
+        from torch.nn.parallel import DistributedDataParallel
 
-        return _unwrap_objects(module)
+        inner = _unwrap_objects(module)  # takes Fabric's own wrapper off, not DDP's
+        return inner.module if isinstance(inner, DistributedDataParallel) else inner
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of a scalar loss, averaged over processes."""
@@ -116,6 +118,10 @@ class Runtime:
     def gather(self, value: Tensor) -> Tensor:
         """The tensors `value` of all processes, stacked: `(processes, *value)`, on every process."""
         return value.unsqueeze(0) if self.processes == 1 else self._fabric.all_gather(value)
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is raised in any process, so that all of them act alike."""
+        return flag if self.processes == 1 else bool(self.gather(torch.tensor(flag, device=self.device)).any())
 
     def barrier(self) -> None:
         """Wait until every process is here."""
