@@ -11,32 +11,170 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from sparring.attacks.base import Attack as Attack
-    from sparring.attacks.pgd import FGSM as FGSM
-    from sparring.attacks.pgd import PGD as PGD
+    from sparring.attacks import APGD as APGD
+    from sparring.attacks import EOT as EOT
+    from sparring.attacks import FAB as FAB
+    from sparring.attacks import FGSM as FGSM
+    from sparring.attacks import PGD as PGD
+    from sparring.attacks import APGDTargeted as APGDTargeted
+    from sparring.attacks import Attack as Attack
+    from sparring.attacks import ConstrainedSearch as ConstrainedSearch
+    from sparring.attacks import DecisionSearch as DecisionSearch
+    from sparring.attacks import FABTargeted as FABTargeted
+    from sparring.attacks import Square as Square
+    from sparring.attacks import StandardEnsemble as StandardEnsemble
+    from sparring.evaluation.masking import diagnose as diagnose
+    from sparring.evaluation.protocol import Adversary as Adversary
+    from sparring.evaluation.protocol import evaluate as evaluate
+    from sparring.evaluation.scorecard import Scorecard as Scorecard
+    from sparring.game import Game as Game
+    from sparring.game import StepResult as StepResult
+    from sparring.game import Task as Task
+    from sparring.launch import launch as launch
+    from sparring.objectives import cross_entropy as cross_entropy
+    from sparring.objectives import dlr as dlr
+    from sparring.objectives import kl_divergence as kl_divergence
+    from sparring.objectives import margin as margin
+    from sparring.objectives import scale_free_margin as scale_free_margin
+    from sparring.own import assess as assess
+    from sparring.own import harden as harden
+    from sparring.strategies import AWP as AWP
+    from sparring.strategies import EMA as EMA
+    from sparring.strategies import MART as MART
+    from sparring.strategies import PGDAT as PGDAT
+    from sparring.strategies import TRADES as TRADES
+    from sparring.strategies import Alternating as Alternating
+    from sparring.strategies import Fast as Fast
+    from sparring.strategies import Free as Free
+    from sparring.strategies import GradientReversal as GradientReversal
+    from sparring.strategies import SelfPlay as SelfPlay
+    from sparring.strategies import Standard as Standard
     from sparring.threats.base import ThreatModel as ThreatModel
+    from sparring.threats.combine import Intersection as Intersection
+    from sparring.threats.combine import Union as Union
     from sparring.threats.lp import L1 as L1
     from sparring.threats.lp import L2 as L2
     from sparring.threats.lp import LInf as LInf
+    from sparring.threats.tabular import Box as Box
+    from sparring.threats.tabular import Control as Control
+    from sparring.threats.tabular import Integer as Integer
+    from sparring.threats.tabular import Mask as Mask
+    from sparring.threats.tabular import OneHotGroups as OneHotGroups
+    from sparring.threats.tabular import Relations as Relations
 
 _HOME = {
-    "Attack": "attacks.base",
-    "FGSM": "attacks.pgd",
+    "APGD": "attacks",
+    "APGDTargeted": "attacks",
+    "AWP": "strategies",
+    "Adversary": "evaluation.protocol",
+    "Alternating": "strategies",
+    "Attack": "attacks",
+    "Box": "threats.tabular",
+    "ConstrainedSearch": "attacks",
+    "Control": "threats.tabular",
+    "DecisionSearch": "attacks",
+    "EMA": "strategies",
+    "EOT": "attacks",
+    "FAB": "attacks",
+    "FABTargeted": "attacks",
+    "FGSM": "attacks",
+    "Fast": "strategies",
+    "Free": "strategies",
+    "Game": "game",
+    "GradientReversal": "strategies",
+    "Integer": "threats.tabular",
+    "Intersection": "threats.combine",
     "L1": "threats.lp",
     "L2": "threats.lp",
     "LInf": "threats.lp",
-    "PGD": "attacks.pgd",
+    "MART": "strategies",
+    "Mask": "threats.tabular",
+    "OneHotGroups": "threats.tabular",
+    "PGD": "attacks",
+    "PGDAT": "strategies",
+    "Relations": "threats.tabular",
+    "Scorecard": "evaluation.scorecard",
+    "SelfPlay": "strategies",
+    "Square": "attacks",
+    "Standard": "strategies",
+    "StandardEnsemble": "attacks",
+    "StepResult": "game",
+    "TRADES": "strategies",
+    "Task": "game",
     "ThreatModel": "threats.base",
+    "Union": "threats.combine",
+    "assess": "own",
+    "cross_entropy": "objectives",
+    "diagnose": "evaluation.masking",
+    "dlr": "objectives",
+    "evaluate": "evaluation.protocol",
+    "harden": "own",
+    "kl_divergence": "objectives",
+    "launch": "launch",
+    "margin": "objectives",
+    "scale_free_margin": "objectives",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = [
+    "APGD",
+    "AWP",
+    "EMA",
+    "EOT",
+    "FAB",
+    "FGSM",
+    "L1",
+    "L2",
+    "MART",
+    "PGD",
+    "PGDAT",
+    "TRADES",
+    "APGDTargeted",
+    "Adversary",
+    "Alternating",
+    "Attack",
+    "Box",
+    "ConstrainedSearch",
+    "Control",
+    "DecisionSearch",
+    "FABTargeted",
+    "Fast",
+    "Free",
+    "Game",
+    "GradientReversal",
+    "Integer",
+    "Intersection",
+    "LInf",
+    "Mask",
+    "OneHotGroups",
+    "Relations",
+    "Scorecard",
+    "SelfPlay",
+    "Square",
+    "Standard",
+    "StandardEnsemble",
+    "StepResult",
+    "Task",
+    "ThreatModel",
+    "Union",
+    "__version__",
+    "assess",
+    "cross_entropy",
+    "diagnose",
+    "dlr",
+    "evaluate",
+    "harden",
+    "kl_divergence",
+    "launch",
+    "margin",
+    "scale_free_margin",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'sparring' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"sparring.{_HOME[name]}"), name)
-    globals()[name] = value
+    module = importlib.import_module(f"sparring.{_HOME[name]}")
+    globals()[name] = value = getattr(module, name)
     return value
 
 

@@ -14,9 +14,7 @@ from sparring.engine.runtime import Hardware
 from sparring.engine.system import System
 from sparring.errors import BadInput
 from sparring.evaluation.scorecard import Scorecard
-from sparring.files import write_text
-from sparring.report.card import model_card
-from sparring.report.html import write
+from sparring.report import write
 
 
 def launch(
@@ -107,6 +105,5 @@ def preset_of(system: System, name: str) -> dict[str, object]:
 def _finish(run: Run, card: Scorecard) -> Scorecard:
     """Write report and model card, and the scorecard last: it marks the run as finished."""
     write(card, run.folder)
-    write_text(run.folder / "MODEL_CARD.md", model_card(card))
     card.save(run.folder / "scorecard.json")
     return card
