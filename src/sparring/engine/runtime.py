@@ -7,6 +7,7 @@ on the bare one, `unwrap(module)`, since their gradients concern the input alone
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -84,7 +85,18 @@ class Runtime:
         """The module on the device, wrapped for training forwards."""
         if any(p.requires_grad for p in module.parameters()):
             return self._fabric.setup_module(module)
+        return self.place(module)
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """The bare module on the device: for one that learns through methods of its own, see `average`."""
         return self._fabric.to_device(module)
+
+    def average(self, parameters: Iterable[Tensor]) -> None:
+        """Average the gradients over processes, for parameters whose forwards went round the wrapper."""
+        if self.processes > 1:
+            for p in parameters:
+                grad = torch.zeros_like(p) if p.grad is None else p.grad
+                p.grad = self._fabric.all_reduce(grad, reduce_op="mean")
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimiser, ready to step under the chosen precision."""

@@ -37,8 +37,10 @@ class TrainState:
         self.task, self.runtime = task, runtime
         self.total_steps = task.batches * task.epochs
         defender, adversary = runtime.module(task.game.defender), task.game.adversary
+        # A proposer learns through its own methods, not through the wrapper's forward: it stays bare.
+        self._proposes = hasattr(adversary, "improve")
         if isinstance(adversary, nn.Module):
-            adversary = runtime.module(adversary)
+            adversary = runtime.place(adversary) if self._proposes else runtime.module(adversary)
         self.game: Game = replace(task.game, defender=defender, adversary=adversary)
         bare = dict(task.optimizers(self.game))
         self.schedulers: list[Any] = list(task.schedulers(bare, self.total_steps)) if task.schedulers else []
@@ -68,6 +70,8 @@ class TrainState:
         optimizer, parameters = self.optimizers[player], self._parameters[player]
         optimizer.zero_grad(set_to_none=True)
         self.runtime.backward(loss)
+        if self._proposes:
+            self.runtime.average(p for name, p in parameters if name.startswith("adversary."))
         if not self.runtime.scaled:
             norm = guards.check_gradients(parameters, step=self.step, player=player)
             if self.task.clip is not None:
