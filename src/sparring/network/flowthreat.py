@@ -184,9 +184,9 @@ class FlowThreat:
         table = {**clean, **{lever.feature: self._snapped(lever, z, lo, up, clean) for lever, lo, up in boxes}}
         before = self.schema.broken(clean)
         for _ in range(3):
-            table = self._recomputed(table, clean)
+            table = self._kept(self.schema.repair(table, clean), clean)
             self._revert(table, ref, clean, before)
-        table = self._recomputed(table, clean)
+        table = self._kept(self.schema.repair(table, clean), clean)
         out = self._encoded(table, ref, clean)
         bad = self._violation(out, ref, clean) > 0
         out[bad] = ref[bad]
@@ -204,11 +204,8 @@ class FlowThreat:
             raw = np.where(f.unit(raw) < low - _ROUNDING, f.snap(raw + f.spacing), raw)
         return raw
 
-    def _recomputed(self, table: Table, clean: Table) -> Table:
-        """Relations repaired on rows where something moved; rows that did not move keep their clean values."""
-        still = ~np.any([table[n] != clean[n] for n in self.moved], axis=0)
-        fixed = self.schema.repair(table)
-        return {n: np.where(still, clean[n], fixed[n]) if n in self.moved else clean[n] for n in self.schema.names}
+    def _kept(self, table: Table, clean: Table) -> Table:
+        return {n: table[n] if n in self.moved else clean[n] for n in self.schema.names}
 
     def _revert(self, table: Table, ref: Array, clean: Table, before: dict[str, Mask]) -> None:
         """Give the fields of every broken relation, and every field outside its box, their clean values back."""

@@ -58,7 +58,7 @@ FAMILIES = {
 FAMILY_OF = {label: family for family, labels in FAMILIES.items() for label in labels}
 """Label to family: normal, dos, probe, r2l, u2r (39 attack labels over both files)."""
 
-_TCP, _UDP, _ICMP = (PROTOCOLS.index(p) for p in ("tcp", "udp", "icmp"))
+TCP, UDP, ICMP = (PROTOCOLS.index(p) for p in ("tcp", "udp", "icmp"))
 SF, S0, REJ = (FLAGS.index(f) for f in ("SF", "S0", "REJ"))
 _ERROR_PAIRS = (
     ("serror_rate", "rerror_rate"),
@@ -103,7 +103,7 @@ def _protocol_rules() -> tuple[Relation, ...]:
 
     def connectionless(t: Table) -> NDArray[np.bool_]:
         stray = (t["flag"] != SF) | (t["logged_in"] > 0) | (t["urgent"] > 0) | (t["land"] > 0)
-        return ((t["protocol_type"] == _UDP) | (t["protocol_type"] == _ICMP)) & stray
+        return ((t["protocol_type"] == UDP) | (t["protocol_type"] == ICMP)) & stray
 
     def carried(t: Table) -> NDArray[np.bool_]:
         return (t["src_bytes"] > 0) | (t["dst_bytes"] > 0)
@@ -116,10 +116,10 @@ def _protocol_rules() -> tuple[Relation, ...]:
         Relation("udp, icmp => SF, not logged in, no urgent, no land",
                  ("protocol_type", "flag", "logged_in", "urgent", "land"), connectionless),
         Relation("tcp => no wrong_fragment", ("protocol_type", "wrong_fragment"),
-                 lambda t: (t["protocol_type"] == _TCP) & (t["wrong_fragment"] > 0)),
+                 lambda t: (t["protocol_type"] == TCP) & (t["wrong_fragment"] > 0)),
         Relation("wrong_fragment in 0, 1, 3", ("wrong_fragment",), lambda t: ~np.isin(t["wrong_fragment"], (0, 1, 3))),
         Relation("icmp => duration = dst_bytes = 0", ("protocol_type", "duration", "dst_bytes"),
-                 lambda t: (t["protocol_type"] == _ICMP) & ((t["duration"] > 0) | (t["dst_bytes"] > 0))),
+                 lambda t: (t["protocol_type"] == ICMP) & ((t["duration"] > 0) | (t["dst_bytes"] > 0))),
         Relation("REJ => no bytes", ("flag", "src_bytes", "dst_bytes"), lambda t: (t["flag"] == REJ) & carried(t)),
         Relation("S0 => no bytes", ("flag", "src_bytes", "dst_bytes"),
                  lambda t: (t["flag"] == S0) & carried(t), observed="4 / 0"),

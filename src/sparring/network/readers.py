@@ -29,7 +29,7 @@ class Format:
     header line (shorter lines miss the last ones). `label` is the column that decides `families` (label in lower
     case to family; "normal" or "benign" is the benign one); `keep` are further columns handed through as strings
     where present (time, addresses). `undefined` are columns that have no finite value in a flow of zero duration;
-    they read as 0 there.
+    they read as 0 there. `copies` are features that some versions leave out, and the feature they repeat.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Format:
     keep: tuple[str, ...] = ()
     undefined: tuple[str, ...] = ()
     duration: str = ""
+    copies: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -169,6 +170,8 @@ def _layout(path: Path, block: Block, form: Format, labelled: bool) -> tuple[_La
     for at, name in enumerate(names):
         where.setdefault(form.key(name), at)
     keyed = {name: form.key(name) for name in (*form.schema.names, form.label, *form.keep)}
+    for name, source in form.copies.items():
+        keyed[name] = keyed[name] if keyed[name] in where else keyed[source]
     missing = [n for n in form.schema.names if keyed[n] not in where]
     if labelled and keyed[form.label] not in where:
         missing.append(form.label)
@@ -210,7 +213,7 @@ def _parsed(path: Path, block: Block, form: Format, layout: _Layout, families: M
         _name_culprit(path, block, form, layout, pd.read_csv(block.stream(), **options, dtype=str))
         raise
     lines = _line_numbers(block)
-    numeric = {name: frame[at].to_numpy(np.float64) for name, at in layout.position.items() if at in numbers}
+    numeric = {name: frame[at].to_numpy(np.float64, copy=True) for name, at in layout.position.items() if at in numbers}
     undefined = _checked_numbers(path, form, numeric, lines)
     strings = {n: _clean(frame[at]) for n, at in {**layout.position, **layout.keep}.items() if at in text}
     rows: dict[str, Any] = {**numeric, **{n: c for n, c in strings.items() if n in layout.position}}
@@ -265,7 +268,8 @@ def _name_culprit(path: Path, block: Block, form: Format, layout: _Layout, frame
     for f in form.schema.features:
         if not f.categories:
             text: Any = frame[layout.position[f.name]]
-            bad: Any = pd.to_numeric(text.mask(text.isin(_MISSING)), errors="coerce").isna() & ~text.isin(_MISSING)
+            parsed: Any = pd.to_numeric(text.mask(text.isin(_MISSING)), errors="coerce")
+            bad: Any = parsed.isna() & ~text.isin(_MISSING)
             if bad.any():
                 at = int(np.flatnonzero(bad.to_numpy())[0])
                 shown = str(text.iloc[at])[:40]

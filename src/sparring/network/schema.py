@@ -216,13 +216,22 @@ class Schema:
         n = len(rows) if isinstance(rows, np.ndarray) else len(rows[self.names[0]])
         return sum((b.astype(np.int64) for b in broken.values()), np.zeros(n, dtype=np.int64))
 
-    def repair(self, table: Table) -> Table:
-        """The table with every relation's targets recomputed, in the relations' order; the input is left alone."""
+    def repair(self, table: Table, clean: Table | None = None) -> Table:
+        """The table with every relation's targets recomputed, in the relations' order; the input is left alone.
+
+        With `clean`, a relation acts only on rows where one of its columns differs from the clean record: what did
+        not move keeps the record's own rounding.
+        """
         out = dict(table)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for relation in self.relations:
-                if relation.repair is not None:
-                    out.update({name: self[name].snap(v) for name, v in relation.repair(out).items()})
+                if relation.repair is None:
+                    continue
+                fresh = {name: self[name].snap(v) for name, v in relation.repair(out).items()}
+                if clean is not None:
+                    moved = np.any([out[n] != clean[n] for n in relation.columns], axis=0)
+                    fresh = {name: np.where(moved, v, out[name]) for name, v in fresh.items()}
+                out.update(fresh)
         return out
 
     def dependents(self, names: Iterable[str]) -> tuple[str, ...]:
