@@ -105,7 +105,7 @@ def test_a_fresh_probe_finds_the_domain_without_the_game_and_not_after_it(plain_
     assert found > 0.85
     accuracy, found, figures = play(plain_state, 1.0, link=link, conditional=conditional)
     assert accuracy > 0.97
-    assert found < 0.56
+    assert found < 0.62
     assert figures["strength"] == 1.0
     assert set(figures) >= {"task", "domain_ce", "domain_entropy", "domain_balanced", "gradient_ratio"}
 
