@@ -155,7 +155,7 @@ class Intersection:
         """Boyle & Dykstra, 1986: cyclic projections, each undoing its own last correction, reach the nearest point."""
         z = x_adv
         corrections = [torch.zeros_like(z) for _ in range(len(self._convex) + 1)]
-        tolerance = 16 * torch.finfo(z.dtype).eps
+        tolerance = max(16 * torch.finfo(z.dtype).eps, 1e-8)
         for _ in range(_CYCLES):
             settled = True
             for index, before in enumerate(corrections):
