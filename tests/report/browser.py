@@ -65,7 +65,8 @@ class Browser:
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
         self.cdp("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.log("performance"), self.log("browser")
+        for kind in ("performance", "browser"):
+            self.log(kind)
         self._call("POST", f"{self._session}/url", {"url": path.resolve().as_uri()})
 
     def run(self, script: str) -> Any:
@@ -74,8 +75,9 @@ class Browser:
 
     def press(self, key: str) -> None:
         """One real key press on the focused element."""
+        more = {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.cdp("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS.get(key, 0))
+            self.cdp("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=_KEYS[key], **more)
 
     def move(self, x: float, y: float) -> None:
         """Move the mouse to a point of the viewport."""

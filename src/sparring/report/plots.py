@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -56,7 +57,7 @@ def figure(curve: Curve, models: Sequence[str] = ()) -> Figure:
     for series, (colour, dash, mark) in zip(curve.series, looks, strict=True):
         few = len(series.x) <= 40
         axes.plot(
-            series.x, series.y, color=COLOURS[colour], linestyle=_DASHES[dash], label=_literal(series.label),
+            series.x, series.y, color=COLOURS[colour], linestyle=_DASHES[dash], label=_literal(series.label, 44),
             marker=_MARKERS[mark] if few else None, markersize=4, linewidth=1.5,
         )  # fmt: skip
         if series.low and series.high:
@@ -66,13 +67,13 @@ def figure(curve: Curve, models: Sequence[str] = ()) -> Figure:
         axes.set_xscale("symlog", linthresh=min(positive, default=1.0))
     if all(0 <= v <= 1 for s in curve.series for v in (*s.y, *(s.low or ()), *(s.high or ()))):
         axes.set_ylim(0, 1.02)
-    axes.set_xlabel(_literal(curve.x_label))
-    axes.set_ylabel(_literal(curve.y_label))
+    axes.set_xlabel(_literal(curve.x_label, 56))
+    axes.set_ylabel(_literal(curve.y_label, 34))
     axes.grid(axis="y", color="#e0e4e8", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     if curve.series:
-        axes.legend(frameon=False, fontsize="small")
+        axes.legend(frameon=False, fontsize="small", handlelength=3.2)
     return out
 
 
@@ -86,9 +87,9 @@ def _bytes(drawn: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def _literal(text: str) -> str:
-    """Text that matplotlib shows as it stands: no mathematics, and no label hidden by a leading underscore."""
-    shown = summary.plain(text).replace("\N{REPLACEMENT CHARACTER}", "?").replace("$", r"\$")
+def _literal(text: str, width: int) -> str:
+    """Text that matplotlib shows as it stands, wrapped: no mathematics, no label hidden by a leading underscore."""
+    shown = textwrap.fill(summary.plain(text).replace("\N{REPLACEMENT CHARACTER}", "?"), width).replace("$", r"\$")
     return f"\N{ZERO WIDTH SPACE}{shown}" if shown.startswith("_") else shown
 
 
