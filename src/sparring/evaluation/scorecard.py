@@ -101,6 +101,13 @@ class Series(_Strict):
     low: tuple[float, ...] | None = None
     high: tuple[float, ...] | None = None
 
+    @model_validator(mode="after")
+    def _as_long(self) -> Self:
+        lengths = [len(values) for values in (self.x, self.y, self.low, self.high) if values is not None]
+        if len(set(lengths)) > 1 or (self.low is None) != (self.high is None):
+            raise ValueError(f"series {self.label!r}: x, y and both ends of the band must have one length")
+        return self
+
 
 class Curve(_Strict):
     """A figure over a budget: robustness against the radius, the queries, the steps."""
@@ -146,6 +153,12 @@ class Table(_Strict):
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+    @model_validator(mode="after")
+    def _as_wide(self) -> Self:
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"table {self.title!r}: every row must have {len(self.columns)} cells")
+        return self
 
 
 class Scorecard(_Strict):
