@@ -49,18 +49,18 @@ if TYPE_CHECKING:
     from sparring.strategies import GradientReversal as GradientReversal
     from sparring.strategies import SelfPlay as SelfPlay
     from sparring.strategies import Standard as Standard
-    from sparring.threats.base import ThreatModel as ThreatModel
-    from sparring.threats.combine import Intersection as Intersection
-    from sparring.threats.combine import Union as Union
-    from sparring.threats.lp import L1 as L1
-    from sparring.threats.lp import L2 as L2
-    from sparring.threats.lp import LInf as LInf
-    from sparring.threats.tabular import Box as Box
-    from sparring.threats.tabular import Control as Control
-    from sparring.threats.tabular import Integer as Integer
-    from sparring.threats.tabular import Mask as Mask
-    from sparring.threats.tabular import OneHotGroups as OneHotGroups
-    from sparring.threats.tabular import Relations as Relations
+    from sparring.threats import L1 as L1
+    from sparring.threats import L2 as L2
+    from sparring.threats import Box as Box
+    from sparring.threats import Control as Control
+    from sparring.threats import Integer as Integer
+    from sparring.threats import Intersection as Intersection
+    from sparring.threats import LInf as LInf
+    from sparring.threats import Mask as Mask
+    from sparring.threats import OneHotGroups as OneHotGroups
+    from sparring.threats import Relations as Relations
+    from sparring.threats import ThreatModel as ThreatModel
+    from sparring.threats import Union as Union
 
 _HOME = {
     "APGD": "attacks",
@@ -69,9 +69,9 @@ _HOME = {
     "Adversary": "evaluation.protocol",
     "Alternating": "strategies",
     "Attack": "attacks",
-    "Box": "threats.tabular",
+    "Box": "threats",
     "ConstrainedSearch": "attacks",
-    "Control": "threats.tabular",
+    "Control": "threats",
     "DecisionSearch": "attacks",
     "EMA": "strategies",
     "EOT": "attacks",
@@ -82,17 +82,17 @@ _HOME = {
     "Free": "strategies",
     "Game": "game",
     "GradientReversal": "strategies",
-    "Integer": "threats.tabular",
-    "Intersection": "threats.combine",
-    "L1": "threats.lp",
-    "L2": "threats.lp",
-    "LInf": "threats.lp",
+    "Integer": "threats",
+    "Intersection": "threats",
+    "L1": "threats",
+    "L2": "threats",
+    "LInf": "threats",
     "MART": "strategies",
-    "Mask": "threats.tabular",
-    "OneHotGroups": "threats.tabular",
+    "Mask": "threats",
+    "OneHotGroups": "threats",
     "PGD": "attacks",
     "PGDAT": "strategies",
-    "Relations": "threats.tabular",
+    "Relations": "threats",
     "Scorecard": "evaluation.scorecard",
     "SelfPlay": "strategies",
     "Square": "attacks",
@@ -101,8 +101,8 @@ _HOME = {
     "StepResult": "game",
     "TRADES": "strategies",
     "Task": "game",
-    "ThreatModel": "threats.base",
-    "Union": "threats.combine",
+    "ThreatModel": "threats",
+    "Union": "threats",
     "assess": "own",
     "cross_entropy": "objectives",
     "diagnose": "evaluation.masking",
