@@ -14,7 +14,7 @@ from rich.table import Table
 
 _CORE = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "typer", "rich", "jinja2", "lightning-fabric")
 _EXTRAS = {
-    "report": ("plotly", "matplotlib"),
+    "report": ("matplotlib",),
     "network": ("scikit-learn", "lightgbm", "dpkt", "pandas"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
