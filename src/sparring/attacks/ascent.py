@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import broadcast
-from sparring.threats.base import ThreatModel, flat
+from sparring.threats.base import ThreatModel, flat, per_sample
 from sparring.threats.lp import L1
 
 
@@ -45,7 +44,7 @@ class Ascent:
         if bool(better.all()):
             self.best, self.best_grad, self.best_value = self.x_adv, grad, value
         elif bool(better.any()):
-            wide = broadcast(better, self.x)
+            wide = per_sample(better, self.x)
             self.best = torch.where(wide, self.x_adv, self.best)
             self.best_grad = torch.where(wide, grad, self.best_grad)
             self.best_value = torch.where(better, value, self.best_value)
@@ -54,7 +53,7 @@ class Ascent:
     def back_to_best(self, chosen: Tensor) -> None:
         """Move the chosen samples back to their best point."""
         if bool(chosen.any()):
-            wide = broadcast(chosen, self.x)
+            wide = per_sample(chosen, self.x)
             self.x_adv = torch.where(wide, self.best, self.x_adv)
             self.grad = torch.where(wide, self.best_grad, self.grad)
 
@@ -94,7 +93,7 @@ class Momentum(Schedule):
         self.sooner, self.least = max(int(0.03 * steps), 1), max(int(0.06 * steps), 1)
 
     def move(self, a: Ascent, threat: ThreatModel, iteration: int) -> Tensor:
-        step = broadcast(self.step, a.x).to(a.x.dtype)
+        step = per_sample(self.step, a.x).to(a.x.dtype)
         aim = threat.project(torch.addcmul(a.x_adv, threat.steepest(a.grad, a.x_adv, a.x), step), a.x)
         if iteration == 0:
             return aim

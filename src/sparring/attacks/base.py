@@ -144,8 +144,3 @@ def compact(keep: Tensor, *tensors: Tensor) -> list[Tensor]:
 def worth_compacting(fallen: Tensor) -> bool:
     """Whether enough samples have fallen for the copies of compaction to pay: one in twenty of the live batch."""
     return int(fallen.sum()) * 20 >= len(fallen) and bool(fallen.any())
-
-
-def broadcast(per_sample: Tensor, like: Tensor) -> Tensor:
-    """`(n,)` values shaped to multiply `(n, *sample)`."""
-    return per_sample.reshape(-1, *[1] * (like.ndim - 1))
