@@ -26,7 +26,12 @@ def row(model: str, value: float, adversary: str | None = None, **more: object) 
 
 def _rows() -> tuple[sc.Row, ...]:
     adversaries = [
-        (CAPGD, {"budget": 0.3, "seen": True, "access": "adaptive", "queries": (101.0, 100.0)}, 0.183, 0.742),
+        (
+            CAPGD,
+            {"budget": 0.3, "seen": True, "access": "adaptive", "queries": (101.0, 100.0), "threat": "LInf(eps=0.3)"},
+            0.183,
+            0.742,
+        ),
         (MOEVA, {"budget": 0.3, "seen": False, "access": "adaptive", "queries": (4211.4, 100.0)}, 0.121, 0.731),
         (FREE, {"seen": False, "access": "adaptive", "queries": (2503.0, 40.0)}, 0.0, 0.726),
         ("decision only", {"budget": 0.3, "seen": False, "access": "adaptive", "queries": (900.0, 0.0)}, 0.41, 0.739),

@@ -32,7 +32,7 @@ def test_the_metadata_is_what_the_hub_reads(intrusion: Scorecard) -> None:
 
 def test_the_card_tells_threat_figures_flags_data_use_and_limits(intrusion: Scorecard) -> None:
     _, body = front(card.render(intrusion))
-    assert "| constrained APGD |  | 0.3 | adaptive | seen in training | 101 + 100 |" in body
+    assert "| constrained APGD | LInf(eps=0.3) | 0.3 | adaptive | seen in training | 101 + 100 |" in body
     assert "| free box of TM-B | held out | 1,000 | ≤ 0.000 \\[0.000, 0.000\\] | ≤ 0.726 \\[0.698, 0.754\\] |" in body
     headings = [line[3:] for line in body.splitlines() if line.startswith("## ")]
     assert headings == [

@@ -79,6 +79,7 @@ def test_the_report_says_what_was_asked_found_and_how_to_repeat_it(intrusion: Sc
     for expected in (
         summary.question(intrusion), summary.finding(intrusion), "upper bound (no flags)", intrusion.command,
         "held out",
+        "LInf(eps=0.3)",
         "transfer", "≤ 0.742 [0.715, 0.769]", "≥ 0.717 [0.689, 0.745]", "4,211 + 100", "packets sent",
         "4 of 8 fields changed",
         "benign (0.31) (turned)", "6 of 6 checks", "embedded", "9f" * 32, "2.13.0+cpu", "capgd",
