@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from sparring.errors import BadInput
-from sparring.evaluation.scorecard import Row, Scorecard, Verdict, finite, json_schema
+from sparring.evaluation.scorecard import Row, Scorecard, Series, Table, Verdict, finite, json_schema
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "scorecard.schema.json"
 
@@ -88,3 +88,12 @@ def test_finite_refuses_what_a_scorecard_never_holds() -> None:
     for value in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="no measured figure"):
             finite(value)
+
+
+def test_series_and_tables_of_uneven_length_are_refused() -> None:
+    with pytest.raises(ValidationError, match="one length"):
+        Series(label="a", x=(0.0, 1.0), y=(1.0,))
+    with pytest.raises(ValidationError, match="one length"):
+        Series(label="a", x=(0.0,), y=(1.0,), low=(0.5,))
+    with pytest.raises(ValidationError, match="must have 2 cells"):
+        Table(title="t", columns=("a", "b"), rows=(("1",),))
