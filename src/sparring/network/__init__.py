@@ -1,5 +1,7 @@
 """What ddos and intrusion share: record formats and their rules, threats on them, readers, flows, traffic."""
 
+from sparring.network.actions import ActionSpace, Parameter, action_space
+from sparring.network.actionthreat import Acted, ActionThreat, pack, unpack
 from sparring.network.cicflowmeter import cicflowmeter_schema
 from sparring.network.flowthreat import FlowThreat, Lever
 from sparring.network.formats import cicflowmeter_file, nslkdd_file, unsw_file
@@ -10,14 +12,19 @@ from sparring.network.threats import controlled, idsgan, sender, stressed
 from sparring.network.unsw import unsw_schema
 
 __all__ = [
+    "Acted",
+    "ActionSpace",
+    "ActionThreat",
     "Feature",
     "FlowRows",
     "FlowThreat",
     "Format",
     "Lever",
+    "Parameter",
     "Relation",
     "Schema",
     "Table",
+    "action_space",
     "cicflowmeter_file",
     "cicflowmeter_schema",
     "controlled",
@@ -25,10 +32,12 @@ __all__ = [
     "idsgan",
     "nslkdd_file",
     "nslkdd_schema",
+    "pack",
     "read",
     "sender",
     "stream",
     "stressed",
+    "unpack",
     "unsw_file",
     "unsw_schema",
 ]

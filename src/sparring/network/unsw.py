@@ -189,7 +189,7 @@ def _rules() -> tuple[Relation, ...]:
         Relation("swin in 0, 255", ("swin",), lambda t: (t["swin"] != 0) & (t["swin"] != 255),
                  lambda t: {"swin": np.where(t["swin"] >= 128, 255.0, 0.0)}, ("swin",), observed="9"),
         Relation("dwin in 0, 255", ("dwin",), lambda t: (t["dwin"] != 0) & (t["dwin"] != 255), observed="13"),
-        Relation("0 <= dur <= 60", ("dur",), lambda t: (t["dur"] < 0) | (t["dur"] > 60)),
+        Relation("0 <= dur <= 60", ("dur",), lambda t: (t["dur"] < 0) | (t["dur"] > 60 + 1e-6)),
         Relation("one packet => no gaps", ("spkts", "sinpkt", "sjit"),
                  lambda t: (t["spkts"] == 1) & ((t["sinpkt"] > 0) | (t["sjit"] > 0)), observed="818"),
         Relation("sinpkt (spkts - 1) <= dur", ("sinpkt", "spkts", "dur"), _stretched,
