@@ -127,8 +127,11 @@ def test_a_series_can_be_hidden_and_shown(browser: Browser, report: Path) -> Non
 
 
 def test_a_report_prints_light_with_everything_open(browser: Browser, report: Path) -> None:
-    browser.open(report, scheme="dark")
+    browser.open(report, width=1018, scheme="dark")
     browser.run("dispatchEvent(new Event('beforeprint'))")
+    browser.cdp("Emulation.setEmulatedMedia", media="print")
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), "wider than A4 landscape"
+    browser.cdp("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": "dark"}])
     assert browser.run("return document.querySelectorAll('details:not([open])').length") == 0
     assert browser.run(f"return {SHOWN}") == "rgb(255, 255, 255)"
     browser.run("dispatchEvent(new Event('afterprint'))")
