@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -89,13 +93,45 @@ def task(name: str = "pgd_at", *, epochs: int = 3, size: int = 20, **changes: An
     return replace(made, **changes)
 
 
-def main(folder: str, strategy: str, epochs: str) -> None:
-    torch.set_num_threads(1)
-    run = Run(Path(folder), 3, checkpoint_steps=3, log_steps=1, quiet=True)
-    print("ready", flush=True)
-    run.train(task(strategy, epochs=int(epochs)), "hardened")
-    print("done", flush=True)
+def shoot(folder: Path, strategy: str, epochs: int, kills: int) -> int:
+    """Train in forked children, each killed at a random moment while at work, until `kills` are dead; then to the end.
+
+    Returns how many were killed. Forking saves the imports; the process must have one thread.
+    """
+    chance = random.Random(kills)
+    for count in range(kills):
+        child = os.fork()
+        if child == 0:
+            Run(folder, 3, checkpoint_steps=3, log_steps=1, quiet=True).train(task(strategy, epochs=epochs), "hardened")
+            os._exit(0)
+        if not _progressed(child, folder, chance.randrange(1, 9)):
+            return count
+        time.sleep(chance.random() * 0.01)
+        os.kill(child, signal.SIGKILL)
+        if not os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            return count
+    Run(folder, 3, checkpoint_steps=3, log_steps=1, quiet=True).train(task(strategy, epochs=epochs), "hardened")
+    return kills
+
+
+def _progressed(child: int, folder: Path, lines: int) -> bool:
+    """Wait until the journal has grown by so many lines; False if the child ended before."""
+    journal, least = folder / "metrics.jsonl", None
+    while True:
+        now = journal.read_bytes().count(b"\n") if journal.exists() else 0
+        least = now if least is None else min(least, now)
+        if now - least >= lines:
+            return True
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+        time.sleep(0.001)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    import lightning_fabric  # noqa: F401 - once, before the forks
+
+    torch.set_num_threads(1)
+    Run(Path(sys.argv[1]) / "whole", 3, checkpoint_steps=3, log_steps=1, quiet=True).train(
+        task(sys.argv[2], epochs=int(sys.argv[3])), "hardened"
+    )
+    print(shoot(Path(sys.argv[1]) / "cut", sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.engine.tasks import STRATEGIES, task
 from torch import nn
 
 from sparring.attacks.base import NonFinite
@@ -17,8 +18,6 @@ from sparring.engine.run import Run
 from sparring.errors import BadInput
 from sparring.game import Batch, Game, State, StepResult
 from sparring.strategies import EMA, PGDAT
-
-from .tasks import STRATEGIES, task
 
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -115,7 +115,7 @@ def test_log_lines_and_rewind(tmp_path: Path) -> None:
     run.log({"loss": float("nan")}, name="b", step=9)
     with run.journal.path.open("ab") as stream:
         stream.write(b'{"name": "a", "st')
-    run.journal.rewind("a", 1)
+    run.journal.rewind("a", 1, 9)
     lines = [json.loads(line) for line in run.journal.path.read_text().splitlines()]
     assert [(r["name"], r["step"]) for r in lines] == [("a", 0), ("a", 1), ("b", 9)]
     assert lines[2]["loss"] == "nan"

@@ -18,7 +18,8 @@ def check_loss(loss: Tensor, terms: Mapping[str, Tensor] | None, *, step: int, p
     """Raise `NonFiniteTraining` unless the scalar loss is finite; names the terms that are not."""
     if bool(torch.isfinite(loss).all()):
         return
-    broken = [f"{name} = {float(value)}" for name, value in (terms or {}).items() if not bool(torch.isfinite(value))]
+    parts = {name: value.detach() for name, value in (terms or {}).items()}
+    broken = [f"{name} = {float(value)}" for name, value in parts.items() if not bool(torch.isfinite(value).all())]
     part = f"; term {', '.join(broken)}" if broken else ""
     raise NonFiniteTraining(f"step {step}: the {player}'s loss is {float(loss)}{part}")
 

@@ -39,7 +39,8 @@ def train(task: Task, runtime: Runtime, run: Run, name: str) -> nn.Module:
     """Play the task to its end, or on from where a killed run stopped, and return the kept defender.
 
     Kept is the epoch with the highest `task.select` figure, or the last one. The defender comes back bare, in
-    evaluation mode, on the runtime's device. Ctrl-C and SIGTERM save a checkpoint first.
+    evaluation mode, on the runtime's device. Ctrl-C and SIGTERM save a checkpoint first. Of several
+    processes the first one logs: figures of its own rows.
     """
     seed, folder = run.seed_for(name), run.folder / "checkpoints" / name
     with _own_randomness(seed, runtime), _Interrupt() as interrupt:
