@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.attacks.blocks import Layout, signs
+from sparring.threats.base import wide
 from sparring.threats.lp import L1, L2
 
 _TINY = 1e-12
@@ -53,17 +54,17 @@ class WindowMoves:
     def _full(self, delta: Tensor, x: Tensor) -> Tensor:
         # Cutting to the range only shortens the change, since x itself is in range.
         scaled = delta * (self.threat.eps / self._norm(delta).clamp_min(_TINY))
-        return (x + scaled).clamp(self.threat.low, self.threat.high)
+        return (wide(x) + scaled).clamp(self.threat.low, self.threat.high).to(x.dtype)
 
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Tiles of double peaks of random sign, five to a side, scaled to the whole budget."""
         c, h, w = self.layout.channels, self.layout.height, self.layout.width
         side = max(min(h, w) // 5, 1)
         down, across = h // side, w // side
-        tile = double_peak(side).to(x).repeat(down, across)
-        sign = signs((len(x), c, down, across), x, generator)
+        tile = double_peak(side).to(wide(x)).repeat(down, across)
+        sign = signs((len(x), c, down, across), tile, generator)
         sign = sign.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
-        delta = x.new_zeros(len(x), c, h, w)
+        delta = tile.new_zeros(len(x), c, h, w)
         top, left = (h - down * side) // 2, (w - across * side) // 2
         delta[:, :, top : top + down * side, left : left + across * side] = tile * sign
         return self._full(delta.reshape(x.shape), x)
@@ -74,19 +75,19 @@ class WindowMoves:
         side = min(side + (side + 1) % 2, self.layout.height, self.layout.width)
         to = self.layout.squares(n, side, generator=generator, device=x.device)
         source = self.layout.squares(n, side, generator=generator, device=x.device)
-        delta = best - x
+        delta = wide(best) - wide(x)
         emptied = delta.scatter(1, source.reshape(n, -1), 0.0).scatter(1, to.reshape(n, -1), 0.0)
         power = 2 if isinstance(self.threat, L2) else 1
         held = self._norm((delta - emptied).reshape(n, c, -1)).pow(power)
         unused = (self.threat.eps**power - self._norm(delta).pow(power)).clamp_min(0).unsqueeze(1)
         budget = (held + unused / c).pow(1 / power)
         old = delta.gather(1, to.reshape(n, -1)).reshape(to.shape)
-        fresh = self._pattern(n, side, x, generator) * signs((n, c, 1), x, generator)
+        fresh = self._pattern(n, side, delta, generator) * signs((n, c, 1), delta, generator)
         mixed = fresh / self._norm(fresh).clamp_min(_TINY) + old / self._norm(old).clamp_min(_TINY)
         filled = mixed * (budget / self._norm(mixed).clamp_min(_TINY))
         return self._full(emptied.scatter(1, to.reshape(n, -1), filled.reshape(n, -1)), x)
 
-    def _pattern(self, n: int, side: int, x: Tensor, generator: torch.Generator) -> Tensor:
-        upright = double_peak(side).to(x)
-        turned = torch.rand(n, 1, 1, generator=generator, device=x.device) < 0.5
+    def _pattern(self, n: int, side: int, like: Tensor, generator: torch.Generator) -> Tensor:
+        upright = double_peak(side).to(like)
+        turned = torch.rand(n, 1, 1, generator=generator, device=like.device) < 0.5
         return torch.where(turned, upright.T.reshape(1, 1, -1), upright.reshape(1, 1, -1))
