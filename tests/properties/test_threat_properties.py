@@ -136,7 +136,7 @@ def test_steps_are_finite_and_climb(name, shape, n, dtype, eps, scale, seed):
 
 
 @pytest.mark.parametrize("name", THREATS)
-@MANY
+@PROFILE
 @given(**{k: v for k, v in settings_of_a_case.items() if k not in ("n", "dtype")})
 def test_samples_do_not_know_each_other(name, shape, eps, scale, seed):
     threat, x = case(name, shape, eps), inputs(shape, 3, torch.float64, seed)

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from sparring.threats.base import ThreatModel, flat, per_sample, precise, wide
+from sparring.threats.base import ThreatModel, flat, largest, per_sample, precise, wide
 from sparring.threats.discrete import Discrete, OneHotGroups
 from sparring.threats.interval import Box, Interval
 from sparring.threats.lp import Shrinking
@@ -153,20 +153,23 @@ class Intersection:
 
     def _dykstra(self, x_adv: Tensor, x: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
         """Boyle & Dykstra, 1986: cyclic projections, each undoing its own last correction, reach the nearest point."""
-        z = x_adv
+        z, rows, point = x_adv.clone(), torch.arange(len(x), device=x.device), x_adv
         corrections = [torch.zeros_like(z) for _ in range(len(self._convex) + 1)]
+        lower, upper = lower.expand_as(x), upper.expand_as(x)
         tolerance = max(16 * torch.finfo(z.dtype).eps, 1e-8)
         for _ in range(_CYCLES):
-            settled = True
+            moving = torch.zeros(len(rows), dtype=torch.bool, device=x.device)
             for index, before in enumerate(corrections):
-                aim = z + before
-                z = self._convex[index - 1].project(aim, x) if index else torch.clamp(aim, lower, upper)
-                corrections[index] = aim - z
+                aim = point + before
+                point = self._convex[index - 1].project(aim, x) if index else torch.clamp(aim, lower, upper)
+                corrections[index] = aim - point
                 # The point may rest for many cycles while the corrections still move: they tell when it is over.
-                change = (corrections[index] - before).abs()
-                settled &= bool((change <= tolerance * (1 + aim.abs())).all())
-            if settled:
+                moving |= largest((corrections[index] - before) / (1 + aim.abs())) > tolerance
+            z[rows] = point
+            if not bool(moving.any()):
                 break
+            rows, point, x, lower, upper = (t[moving] for t in (rows, point, x, lower, upper))
+            corrections = [c[moving] for c in corrections]
         return z
 
 
