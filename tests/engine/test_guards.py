@@ -1,5 +1,6 @@
 """A number that is not finite stops the training before any update, by name."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +46,17 @@ def test_the_culprit_is_named(tmp_path: Path, gradient: bool, said: str) -> None
     assert all(bool(torch.isfinite(p).all()) for p in made.game.defender.parameters())
 
 
+def test_a_nan_in_the_data_is_named_with_its_step(tmp_path: Path) -> None:
+    made = task()
+
+    def poisoned(generator: torch.Generator) -> Iterator[Batch]:
+        for i, (x, y) in enumerate(made.data(generator)):
+            yield (x.clone().index_fill_(0, torch.tensor([2]), torch.nan) if i == 1 else x), y
+
+    with pytest.raises(NonFiniteTraining, match=r"step 1: non-finite input: 1 of 20 samples, first at index 2"):
+        Run(tmp_path, 0, quiet=True).train(replace(made, data=poisoned), "x")
+
+
 def test_unknown_player(tmp_path: Path) -> None:
     class Wrong:
         def step(self, game: Game, batch: Batch, state: State) -> StepResult:
@@ -67,6 +79,6 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     before = [p.detach().clone() for p in made.game.defender.parameters()]
     sgd = lambda game: {"defender": torch.optim.SGD(game.defender.parameters(), 1.0)}  # noqa: E731
     clipped = replace(made, clip=0.01, optimizers=sgd, validate=None, select=None)
-    after = Run(tmp_path, 0, quiet=True).train(clipped, "x").parameters()
+    after = [p.detach() for p in Run(tmp_path, 0, quiet=True).train(clipped, "x").parameters()]
     moved = torch.cat([(a - b).flatten() for a, b in zip(after, before, strict=True)]).norm()
     assert 0 < float(moved) <= 5 * 0.01 + 1e-6

@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from torch import nn
 from sparring.attacks.base import NonFinite
 from sparring.engine.run import Run
 from sparring.errors import BadInput
-from sparring.game import Batch, Game, State, StepResult
-from sparring.strategies import EMA, PGDAT
+from sparring.game import Batch, Game, State, StepResult, Task
+from sparring.objectives import squared_error
+from sparring.strategies import EMA, PGDAT, Alternating
 
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -123,6 +124,40 @@ def test_ctrl_c_saves_and_the_run_goes_on(tmp_path: Path, number: int, raised: t
 
     assert same(whole, trained(tmp_path / "cut", task("ema", strategy=Counted())))
     assert calls[0] == 8  # the step that was under way had been finished and saved
+
+
+def test_two_players_with_their_optimisers_go_on_where_they_stopped(tmp_path: Path) -> None:
+    def duel(interrupt_at: int = -1) -> Task:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            generator, critic = (
+                nn.Linear(6, 6),
+                nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0)),
+            )
+        made = task()
+
+        def data(stream: torch.Generator) -> Iterator[Batch]:
+            for x, _ in made.data(stream):
+                yield torch.rand(x.shape, generator=stream), x
+
+        return replace(
+            made,
+            game=Game(generator, critic, squared_error),
+            strategy=Interrupted(Alternating(opponent_steps=2), interrupt_at, signal.SIGINT),
+            data=data,
+            optimizers=lambda game: {
+                "defender": torch.optim.Adam(game.defender.parameters(), 1e-2),
+                "opponent": torch.optim.Adam(game.adversary.parameters(), 1e-2),
+            },
+            schedulers=None,
+            validate=None,
+            select=None,
+        )
+
+    whole = trained(tmp_path / "whole", duel())
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", duel(8))
+    assert same(whole, trained(tmp_path / "cut", duel()))
 
 
 @pytest.mark.parametrize(("claimed", "said"), [(4, "more than 4"), (6, "gave 5 batches")])

@@ -58,6 +58,15 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         Run.create(tmp_path / "thesis.tex", Config(), seed=1)
 
 
+def test_a_run_killed_while_it_was_created_can_start(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".run.json.a1b2c3").touch()
+    Run.create(tmp_path, Config(), seed=1).close()
+    (tmp_path / "config.yaml").unlink()
+    Run.create(tmp_path, Config(), seed=1).close()
+    assert resolve(Config, file=tmp_path / "config.yaml") == Config()
+
+
 def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
     run = Run.create(tmp_path, Config(), seed=1)
     code = (

@@ -36,6 +36,8 @@ run = Run(Path(sys.argv[1]), 0, log_steps=1, quiet=True, hardware=hardware)
 run.train(made, "x")
 noisy = replace(made, strategy=TRADES(), game=replace(made.game, defender=network()))
 run.train(noisy, "trades")
+for name in ("awp", "free", "mart", "ema"):
+    run.train(task(name, epochs=1), name)
 """
 
 

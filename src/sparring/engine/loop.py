@@ -23,12 +23,13 @@ import torch
 from torch import nn
 
 from sparring.attacks.base import NonFinite
+from sparring.engine.guards import NonFiniteTraining
 from sparring.engine.runtime import Runtime
 from sparring.engine.state import TrainState
 from sparring.engine.streams import generator_for, seed_for
 from sparring.engine.weights import fill, parse, tensors_of
 from sparring.files import write_bytes
-from sparring.game import Task
+from sparring.game import Batch, StepResult, Task
 from sparring.strategies.base import defender_of
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ def train(task: Task, runtime: Runtime, run: Run, name: str) -> nn.Module:
             while state.epoch < task.epochs:
                 batches = task.data(generator_for(seed, f"data/{state.epoch}"))
                 for batch in state.unseen(batches):
-                    state.game.defender.train()
-                    result = task.strategy.step(state.game, runtime.shard(batch), state)
+                    result = _step(task, state, runtime.shard(batch))
                     figures = state.advance(result)
                     bar.advance()
                     if run.log_steps and state.step % run.log_steps == 0:
@@ -81,6 +81,16 @@ def _resume(state: TrainState, run: Run, name: str, folder: Path) -> None:
         state.load(folder / "last.safetensors")
     if state.runtime.rank == 0:
         run.journal.rewind(name, state.step, state.epoch)
+
+
+def _step(task: Task, state: TrainState, batch: Batch) -> StepResult:
+    state.game.defender.train()
+    try:
+        return task.strategy.step(state.game, batch, state)
+    except NonFiniteTraining:
+        raise
+    except NonFinite as error:  # from an attack, which knows no steps
+        raise NonFiniteTraining(f"step {state.step}: {error}") from error
 
 
 def _judge(task: Task, state: TrainState, folder: Path) -> Mapping[str, float]:

@@ -214,13 +214,13 @@ class Run:
         if folder.exists() and not folder.is_dir():
             raise BadInput(f"{folder}: is a file; choose a folder with --out")
         if not record_path.exists():
-            if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()):
+            if folder.exists() and any(not _ours(p.name) for p in folder.iterdir()):
                 raise BadInput(f"{folder}: holds other files; choose a new or empty folder with --out")
             folder.mkdir(parents=True, exist_ok=True)
             self._lock()
             record = {"format": 1, "system": self.system, "seed": self.seed, "preset": self.preset, "config": tree}
-            write_text(folder / "config.yaml", configs.tree_to_yaml(tree))
             write_text(record_path, json.dumps(record, indent=2) + "\n")
+            write_text(folder / "config.yaml", configs.tree_to_yaml(tree))
             return
         known = self._record()
         before = {key: known.get(key) for key in ("system", "seed", "preset")} | known.get("config", {})
@@ -231,6 +231,8 @@ class Run:
         if not resume:
             raise BadInput(f"{folder}: holds this run already; resume it, or choose another folder with --out")
         self._lock()
+        if not (folder / "config.yaml").exists():  # killed between the two files
+            write_text(folder / "config.yaml", configs.tree_to_yaml(tree))
 
     def _record(self) -> dict[str, Any]:
         path = self.folder / "run.json"
@@ -258,6 +260,11 @@ class Run:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} cannot be a file name: use letters, digits, '_', '-' and '.'")
         return name
+
+
+def _ours(name: str) -> bool:
+    # What a run that was killed in its very first moment may have left.
+    return name == ".lock" or name.startswith(".run.json.")
 
 
 def _first_difference(before: Any, after: Any, at: str = "") -> tuple[str, Any, Any]:

@@ -23,13 +23,14 @@ class Hardware:
     """What to train on: `--device --devices --nodes --precision --strategy`.
 
     `strategy` is "auto" (one process, or DDP with several devices) or one of Fabric's "ddp..." names. Sharded
-    strategies are refused: attacks need the whole module on every device.
+    strategies are refused: attacks need the whole module on every device. `precision` rules training forwards;
+    attacks and validation run in the module's own dtype.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     strategy: str = "auto"
 
 
@@ -59,7 +60,8 @@ class Runtime:
             reason = str(error).splitlines()[0]
             raise BadInput(f"--device {hardware.device} --devices {hardware.devices}: {reason}") from None
         self._fabric.launch()
-        self._scaled = hardware.precision == "16-mixed"
+        self.scaled = hardware.precision == "16-mixed"
+        """Whether gradients are loss-scaled, so that an infinite one only lowers the scale."""
 
     @property
     def device(self) -> torch.device:
@@ -75,11 +77,6 @@ class Runtime:
     def processes(self) -> int:
         """How many processes train together."""
         return self._fabric.world_size
-
-    @property
-    def scaled(self) -> bool:
-        """Whether gradients are loss-scaled (16-mixed), so that an infinite one only lowers the scale."""
-        return self._scaled
 
     def module(self, module: nn.Module) -> nn.Module:
         """The module on the device, wrapped for training forwards."""

@@ -21,7 +21,8 @@ class AWP:
     `gamma` * ||w|| * g / ||g||, with g the gradient of the inner loss (one ascent step, equations 8 and 9); the
     descent takes its gradient at θ + δ and applies it to θ. The weights themselves are never touched, so nothing
     has to be restored; the ascent's pass leaves buffers as they are. It begins after `warmup` steps. With several
-    processes each one perturbs by its own rows.
+    processes each one perturbs by its own rows. Of the inner strategy, `perturb` and `loss` are used (Fast's check is
+    not made).
     """
 
     inner: InnerMax
