@@ -63,6 +63,7 @@ def test_optional_part_and_dict_keys() -> None:
     assert config.second == AttackConfig(eps=0.5)
     assert config.weights == {"a": 0.125, "b": 2.0}
     assert config.out == Path("here")
+    assert resolve(Config, overrides=["name=2026", "out=7"]) == replace(Config(), name="2026", out=Path("7"))
     assert resolve(Config, {"second": {"steps": 1}}, None, ["second=null"]).second is None
 
 
@@ -87,7 +88,7 @@ def test_optional_part_and_dict_keys() -> None:
         ("pair=[1]", "pair accepts a list of 2"),
         ("mode=medium", "mode accepts one of fast, slow, not 'medium'"),
         ("amp=yes", "amp accepts true or false, not 'yes'"),
-        ("name=3", "name accepts text, not 3"),
+        ("name=true", "name accepts text, not true"),
         ("seed", "write it as key=value"),
         ("rates=[1", "not readable as YAML"),
     ],

@@ -261,7 +261,7 @@ def _assign(
 
 
 def _numbers(value: Any, hint: Any) -> Any:
-    """The value with every string that stands where a float is expected read as a number."""
+    """The value with text read as a number where a float is expected, and a whole number as text where text is."""
     members = _members(hint)
     nested = _nested(hint)
     if isinstance(value, dict) and nested is not None:
@@ -272,6 +272,8 @@ def _numbers(value: Any, hint: Any) -> Any:
             return number(value)
         except ValueError:
             return value
+    if type(value) is int and not {int, float} & set(members) and {str, Path} & set(members):
+        return str(value)
     for member in members:
         args = typing.get_args(member)
         if isinstance(value, list) and typing.get_origin(member) in (tuple, list, set, frozenset) and args:
