@@ -70,8 +70,7 @@ def _check_lengths(path: Path, text: bytes, line: int, longest: int) -> None:
 def _chunks(path: Path, size: int) -> Iterator[bytes]:
     try:
         with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"  # a look ahead, because a pipe cannot go back
             stream: BinaryIO | gzip.GzipFile = gzip.GzipFile(fileobj=raw) if packed else raw
             first = True
             while chunk := stream.read(size):
