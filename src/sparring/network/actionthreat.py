@@ -39,6 +39,10 @@ class ActionThreat:
     space: ActionSpace
     reach: float = 1.0
 
+    def __str__(self) -> str:
+        limits = ", ".join(f"{p.name} up to {p.high:g}" for p in self.space.active)
+        return f"{self.space.schema} records, reach={self.radius:g} of {limits}"
+
     @property
     def radius(self) -> float:
         return min(self.reach, 1.0)

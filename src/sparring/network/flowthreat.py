@@ -51,6 +51,10 @@ class FlowThreat:
             if self.schema[lever.feature].categories and lever.control not in ("both", "none"):
                 raise ValueError(f"{lever.feature} is a category: its control is both or none")
 
+    def __str__(self) -> str:
+        fields = ", ".join(f"{lever.feature} {lever.control}" for lever in self.levers if lever.control != "none")
+        return f"{self.schema} records, eps={self.eps:g} on {fields}"
+
     @property
     def radius(self) -> float:
         return float(self.eps)

@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from hashlib import sha256
 from typing import Any, Literal
 
 import numpy as np
@@ -119,6 +120,10 @@ class Schema:
     name: str
     features: tuple[Feature, ...]
     relations: tuple[Relation, ...] = ()
+
+    def __str__(self) -> str:
+        """The name and a checksum of the features: other ranges, other words."""
+        return f"{self.name}#{sha256(self.to_json().encode()).hexdigest()[:8]}"
 
     @cached_property
     def names(self) -> tuple[str, ...]:

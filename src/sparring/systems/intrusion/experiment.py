@@ -1,0 +1,247 @@
+"""The story on one page: the data, the plain detector, the hardened one, and everybody who attacks them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.attacks.base import Queries
+from sparring.engine.run import Run
+from sparring.engine.system import scorecard
+from sparring.evaluation.figures import evaluation_rows
+from sparring.evaluation.protocol import Evaluation, Outcome, Proof, fingerprint
+from sparring.evaluation.scorecard import Row, Scorecard, Verdict
+from sparring.network import controlled
+from sparring.systems.intrusion.adversary import Foe, roster, sparring_partners, widest
+from sparring.systems.intrusion.config import Config
+from sparring.systems.intrusion.data import Part, Traffic, load
+from sparring.systems.intrusion.families import fit_families
+from sparring.systems.intrusion.fit import fit_autoencoder, fit_stack
+from sparring.systems.intrusion.harden import fit_hardened_stack
+from sparring.systems.intrusion.layers import View
+from sparring.systems.intrusion.model import Detector, Tail
+from sparring.systems.intrusion.store import load as stored
+from sparring.systems.intrusion.store import save
+from sparring.systems.intrusion.tell import PAPERS, TITLE, clean_rows, curves, diagnosis, examples, layer_table, notes
+
+
+def experiment(config: Config, run: Run) -> Scorecard:
+    """Train both detectors on every seed, attack both, and tell what came out."""
+    seeds = tuple(range(run.seed, run.seed + config.seeds))
+    bouts = [bout(config, run, seed) for seed in seeds]
+    last = bouts[-1]
+    keep(run, last)
+    return told(config, run, seeds, bouts)
+
+
+def evaluate(config: Config, run: Run, source: Path) -> Scorecard:
+    """Attack the stored detectors of a finished run again, on the data of its last seed."""
+    bouts = [_again(config, run, source, foes=None)]
+    return told(config, run, (_last_seed(config, run),), bouts)
+
+
+def certify(config: Config, run: Run, source: Path) -> Scorecard:
+    """What is proved of the stored detectors: rows that stay flagged whatever their sender does."""
+    last = _again(config, run, source, foes=())
+    rows = [
+        row
+        for name in last.models
+        for row in evaluation_rows(last.games[name], model=name, metric="recall", seeds=(_last_seed(config, run),))
+    ]
+    verdicts = tuple(Verdict(model=name, status="certified") for name in last.models)
+    return scorecard(
+        run,
+        config,
+        title=TITLE,
+        data=last.traffic.records,
+        seeds=(_last_seed(config, run),),
+        rows=tuple(rows),
+        verdicts=verdicts,
+        notes=notes(last.traffic),
+        papers=PAPERS,
+    )
+
+
+def _last_seed(config: Config, run: Run) -> int:
+    return run.seed + config.seeds - 1
+
+
+def _again(config: Config, run: Run, source: Path, foes: Sequence[Foe] | None) -> Bout:
+    seed = _last_seed(config, run)
+    traffic = load(config, run, seed)
+    models = {"baseline": stored(source / "baseline.safetensors").detector, "hardened": stored(source).detector}
+    return spar(models, traffic, config, run, seed, foes)
+
+
+@dataclass(frozen=True)
+class Bout:
+    """One seed: the data, the detectors, the attacked rows, and what every foe did to each detector."""
+
+    traffic: Traffic
+    models: dict[str, Detector]
+    rows: Part
+    games: dict[str, Evaluation]
+
+
+def bout(config: Config, run: Run, seed: int) -> Bout:
+    """Train both detectors of one seed and let everybody play both."""
+    traffic = load(config, run, seed)
+    models = {
+        "baseline": fitted(run, f"baseline-{seed}", lambda: train_baseline(traffic, config, run, seed)),
+        "hardened": fitted(run, f"hardened-{seed}", lambda: train_hardened(traffic, config, run, seed)),
+    }
+    return spar(models, traffic, config, run, seed)
+
+
+def spar(
+    models: dict[str, Detector],
+    traffic: Traffic,
+    config: Config,
+    run: Run,
+    seed: int,
+    foes: Sequence[Foe] | None = None,
+) -> Bout:
+    """Let everybody of the roster (or only `foes`) play every model on the same rows."""
+    rows = attacked(traffic.test, config.attacked, run.generator("attacked"))
+    games = {}
+    for name, model in models.items():
+        others = {other: models[other] for other in models if other != name}
+        players = roster(traffic.schema, config.queries, others) if foes is None else foes
+        games[name] = play(model, rows, players, traffic, run, f"{name}-{seed}")
+    return Bout(traffic, models, rows, games)
+
+
+def keep(run: Run, last: Bout) -> None:
+    """Store both detectors of the last seed: `model` is the hardened one, `baseline` the plain one."""
+    train = last.traffic.train
+    families = fit_families(train.x[train.y == 1], train.family[train.y.numpy() == 1])
+    for name, model in (("model", last.models["hardened"]), ("baseline", last.models["baseline"])):
+        save(run, model, last.traffic.schema, families=families, note={"data": last.traffic.format}, name=name)
+
+
+def train_baseline(traffic: Traffic, config: Config, run: Run, seed: int) -> Detector:
+    """The undefended stack on every feature, with the same training rows, size and false-alarm budget."""
+    generator = run.generator(f"baseline/{seed}")
+    everything = torch.arange(traffic.schema.width)
+    stack = fit_stack(traffic.train.x, traffic.train.y, everything, config.stack, generator=generator)
+    return assemble({"stack": stack}, [config.false_alarms], traffic)
+
+
+def train_hardened(traffic: Traffic, config: Config, run: Run, seed: int) -> Detector:
+    """Layer 1 trained against its sparring partners; layer 2 blind to all that a sender controls."""
+    generator = run.generator(f"hardened/{seed}")
+    partners = sparring_partners(traffic.schema, traffic.train, config.training_queries)
+    everything, fixed = torch.arange(traffic.schema.width), immutable(traffic)
+    train = traffic.train
+    with run.phase("adversarial training"):
+        stack = fit_hardened_stack(
+            train.x, train.y, everything, partners, config.sparring, config.stack, generator=generator
+        )
+    blind = fit_autoencoder(train.benign, fixed, config.autoencoder, generator=generator)
+    return assemble({"stack": stack, "blind": blind}, [config.false_alarms / 2] * 2, traffic)
+
+
+def assemble(layers: Mapping[str, View], budget: Sequence[float], traffic: Traffic) -> Detector:
+    """A detector whose thresholds come from benign rows that no layer was fitted on."""
+    benign = traffic.calibration.benign
+    with torch.no_grad():
+        tails = [Tail.fit(layer(benign)) for layer in layers.values()]
+    return Detector(layers, tails, budget, benign.median(0).values).eval()
+
+
+def immutable(traffic: Traffic) -> Tensor:
+    """The matrix columns that no sender can move, whatever it does (TM-B)."""
+    moved = set(controlled(traffic.schema))
+    return torch.from_numpy(traffic.schema.indices(n for n in traffic.schema.names if n not in moved))
+
+
+def attacked(test: Part, count: int, generator: torch.Generator) -> Part:
+    """`count` random malicious test rows (all, if there are fewer): what every adversary plays."""
+    malicious = test.y.nonzero().squeeze(1)
+    return test.take(malicious[torch.randperm(len(malicious), generator=generator)[:count]])
+
+
+def play(model: Detector, rows: Part, foes: Sequence[Foe], traffic: Traffic, run: Run, label: str) -> Evaluation:
+    """Every foe against one detector, each once per run folder, with the proof beside them."""
+    with torch.no_grad():
+        clean = model(rows.x) > 0
+        certified = model.certified(rows.x, immutable(traffic)) > 0
+    outcomes = []
+    with run.progress(f"attacks on {label}", len(foes)) as bar:
+        for foe in foes:
+            outcomes.append(_remembered(run, f"{label}-{_slug(foe.name)}", foe, model, rows))
+            bar.advance()
+    proof = Proof("blind layer", widest(traffic.schema).threat, certified)
+    return Evaluation(clean, tuple(outcomes), fingerprint(rows.x, rows.y), (proof,))
+
+
+def fitted(run: Run, name: str, make: Callable[[], Detector]) -> Detector:
+    """A detector trained once per run folder; a resumed run reads it back."""
+    made: list[Detector] = []
+
+    def tensors() -> Mapping[str, Tensor]:
+        with run.phase(f"training {name}"):
+            made.append(make())
+        return made[0].state_dict()
+
+    weights = run.cached(name, tensors)
+    meta: Any = run.recorded(f"{name}.meta", lambda: made[0].describe())
+    return Detector.build(meta, weights).eval()
+
+
+def _remembered(run: Run, name: str, foe: Foe, model: Detector, rows: Part) -> Outcome:
+    fresh: list[Outcome] = []
+
+    def tensors() -> Mapping[str, Tensor]:
+        with run.phase("attacks"):
+            found = foe.play(model, rows, run.generator(f"evaluation/{name}"))
+        fresh.append(found)
+        return {
+            "right": found.right,
+            "x_adv": found.x_adv,
+            "attacked": found.attacked,
+            "forward": found.queries.forward,
+            "backward": found.queries.backward,
+        }
+
+    kept = run.cached(name, tensors)
+    return Outcome(
+        foe.described(), kept["right"], kept["x_adv"], kept["attacked"], Queries(kept["forward"], kept["backward"])
+    )
+
+
+def _slug(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name.lower())
+
+
+def told(config: Config, run: Run, seeds: tuple[int, ...], bouts: Sequence[Bout]) -> Scorecard:
+    """The scorecard of all seeds; checks, curves, examples and the layer table are those of the last one."""
+    last = bouts[-1]
+    rows: list[Row] = []
+    for name in last.models:
+        rows += clean_rows(name, [b.models[name] for b in bouts], [b.traffic.test for b in bouts], seeds)
+        rows += evaluation_rows([b.games[name] for b in bouts], model=name, metric="recall", seeds=seeds)
+    with run.phase("checks"):
+        found = {name: diagnosis(name, m, last.rows, last.traffic, config, run) for name, m in last.models.items()}
+    with run.phase("curves"):
+        lines = curves(last.models, last.games, last.rows, last.traffic, config, run)
+    return scorecard(
+        run,
+        config,
+        title=TITLE,
+        data=last.traffic.records,
+        seeds=seeds,
+        rows=tuple(rows),
+        checks=tuple(check for one in found.values() for check in one.checks),
+        verdicts=tuple(one.verdict for one in found.values()),
+        curves=lines,
+        examples=examples(last.models, last.games, last.rows, last.traffic),
+        tables=(layer_table(last.models["hardened"], last.traffic.test, last.games["hardened"], last.rows),),
+        notes=notes(last.traffic),
+        papers=PAPERS,
+    )
