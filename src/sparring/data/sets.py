@@ -1,0 +1,102 @@
+"""The real data sets that systems know: their files, checksums, licences and homes. None is shipped.
+
+The checksums are of the copies that the project's figures were measured on. A set whose terms leave redistribution
+open has no `url`: it comes from its owner's page, by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: `path` below the data folder, `sha256` of the measured copy, `url` where it may be fetched from.
+
+    `also` are other names that the same content goes by.
+    """
+
+    path: str
+    sha256: str
+    url: str | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set: what it is, its files (the first is the default), terms, home page and how to cite it."""
+
+    name: str
+    summary: str
+    files: tuple[File, ...]
+    licence: str
+    home: str
+    citation: str
+    aliases: tuple[str, ...] = ()
+
+
+SETS = (
+    DataSet(
+        "nsl-kdd",
+        "NSL-KDD: 125,973 + 22,544 connections of 1998 simulated traffic, 41 features",
+        (
+            File(
+                "network/nsl-kdd/KDDTrain+.txt.gz", "8ca1cf5f3267ae2c3c6465250ab46db4479df56a329521d15cd1138d64a88e8f"
+            ),
+            File("network/nsl-kdd/KDDTest+.txt.gz", "dc6cc9e78468f137fdb683451366a01e1823e94f79515893202a0f54f0cf7ed5"),
+            File(
+                "network/nsl-kdd/KDDTest-21.txt.gz", "c13ec437fa93e61a5be50f2396beb7876e13763ba2b2773de20c7f59b2a68e9c"
+            ),
+        ),
+        "no licence file; free for research, cite the paper",
+        "https://www.unb.ca/cic/datasets/nsl.html",
+        "Tavallaee, Bagheri, Lu, Ghorbani: A Detailed Analysis of the KDD CUP 99 Data Set, CISDA 2009",
+    ),
+    DataSet(
+        "unsw-nb15",
+        "UNSW-NB15: the official split of 82,332 flows, 42 features, 9 attack families",
+        (
+            File(
+                "network/unsw-nb15/UNSW_NB15_82332.csv.gz",
+                "92309f2808d8ed8d9667b776789c3f7ee762c1b8eeafd78356bf83eb7ce6622c",
+                # The official names of the two splits are swapped in circulation.
+                also=("UNSW_NB15_testing-set.csv", "UNSW_NB15_training-set.csv"),
+            ),
+        ),
+        "free for academic use, ask the authors for commercial use",
+        "https://research.unsw.edu.au/projects/unsw-nb15-dataset",
+        "Moustafa, Slay: UNSW-NB15: a comprehensive data set for network intrusion detection systems, MilCIS 2015",
+    ),
+    DataSet(
+        "cic-ddos2019",
+        "CIC-DDoS2019: 8,000 flows of the two capture days, 500 of each of 16 labels, 79 features",
+        (
+            File(
+                "network/cic-ddos2019/cicddos2019_500_per_class.csv.gz",
+                "88cf55d38c6f5112aeb954ccfbc344d4879377206e4619780a7172a669b70cc3",
+            ),
+        ),
+        "no licence file; redistribution with citation",
+        "https://www.unb.ca/cic/datasets/ddos-2019.html",
+        "Sharafaldin, Lashkari, Hakak, Ghorbani: Developing Realistic Distributed Denial of Service (DDoS) Attack "
+        "Dataset and Taxonomy, ICCST 2019",
+        ("cicflowmeter",),
+    ),
+    DataSet(
+        "ddos-captures",
+        "SYN flood and web DDoS packets from CIC-DDoS2019's sample captures",
+        (
+            File(
+                "network/pcap/CIC-DDoS-2019-SynFlood.pcap.gz",
+                "e5def875635fc53be2a1acdd561045a120397b6ddc35447a629f8c7d40818dde",
+            ),
+            File(
+                "network/pcap/CIC-DDoS-2019-WebDDoS.pcap.gz",
+                "f37a69193e8575c5fa75cf70588dd869c49b8206226b24dd45bced31fe4c181c",
+            ),
+        ),
+        "Apache-2.0 repository; the traces belong to UNB",
+        "https://github.com/doriguzzi/lucid-ddos (folder sample-dataset)",
+        "Doriguzzi-Corin, Millar, Scott-Hayward, Martinez-del-Rincon, Siracusa: LUCID, IEEE TNSM 2020",
+    ),
+)
