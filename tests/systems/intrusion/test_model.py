@@ -86,6 +86,22 @@ def test_certificate_holds_under_any_move_of_the_other_columns(detector, flows, 
     assert (bound[y] > 0).double().mean() > (bound[~y] > 0).double().mean()
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.03, 0.2, 0.5])
+def test_matched_alarms_at_the_rate_and_keeps_the_layers_in_proportion(detector, flows, rate):
+    x, y = flows
+    benign = x[500:][~y[500:]]
+    matched = detector.matched(benign, rate)
+    alarms = float((matched(benign) > 0).double().mean())
+    assert rate - 1.5 / len(benign) <= alarms <= rate
+    torch.testing.assert_close(matched.budget[0] / matched.budget[1], detector.budget[0] / detector.budget[1])
+
+
+def test_rows_that_share_the_threshold_do_not_alarm(detector, flows):
+    x, y = flows
+    rows = x[500:][~y[500:]][:10].repeat(30, 1)
+    assert float((detector.matched(rows, 0.25)(rows) > 0).double().mean()) <= 0.25
+
+
 def test_no_blind_layer_means_no_certificate(detector, flows):
     x, _ = flows
     assert torch.isneginf(detector.only("stack").certified(x, FIXED)).all()

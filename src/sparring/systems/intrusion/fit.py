@@ -56,6 +56,9 @@ class AutoencoderSize:
     mask: float = 0.1
 
 
+DEFAULT_AUTOENCODER = AutoencoderSize()
+
+
 def fit_stack(
     x: Tensor,
     y: Tensor,
@@ -87,7 +90,7 @@ def fit_stack(
 
 
 def fit_autoencoder(
-    benign: Tensor, columns: Tensor, size: AutoencoderSize = AutoencoderSize(), *, generator: torch.Generator
+    benign: Tensor, columns: Tensor, size: AutoencoderSize = DEFAULT_AUTOENCODER, *, generator: torch.Generator
 ) -> Autoencoder:
     """Layer 2 on benign rows `(n, width)`, seeing only `columns`; every member has its own masks and weights."""
     model, rows = Autoencoder(columns, size.hidden, size.members, generator), benign[:, columns].float()

@@ -31,12 +31,15 @@ class Rounds:
     weight: float = 1.0
 
 
+DEFAULT_ROUNDS = Rounds()
+
+
 def fit_hardened_stack(
     x: Tensor,
     y: Tensor,
     columns: Tensor,
     adversaries: Sequence[Sparring],
-    rounds: Rounds = Rounds(),
+    rounds: Rounds = DEFAULT_ROUNDS,
     size: StackSize = DEFAULT_SIZE,
     *,
     generator: torch.Generator,

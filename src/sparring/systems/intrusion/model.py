@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -132,16 +132,30 @@ class Detector(nn.Module):
         keep = [i for i, name in enumerate(self.names) if name in names]
         if len(keep) != len(names):
             raise ValueError(f"the layers are {', '.join(self.names)}; got {', '.join(names)}")
-        layers = {self.names[i]: cast(View, self.layers[self.names[i]]) for i in keep}
-        tails = [cast(Tail, self.tails[i]) for i in keep]
-        return Detector(layers, tails, self.budget[keep].tolist(), self.reference)
+        views, tails = list(self._views()), list(self._tails())
+        return Detector(
+            dict(views[i] for i in keep), [tails[i] for i in keep], self.budget[keep].tolist(), self.reference
+        ).eval()
 
     def spend(self, *budget: float) -> Detector:
         """The detector with other false-alarm budgets, one a layer (they share the modules)."""
         if len(budget) != len(self.names) or not all(0 < b <= 1 for b in budget):
             raise ValueError(f"give {len(self.names)} budgets in (0, 1], got {budget}")
-        layers = {name: cast(View, layer) for name, layer in self.layers.items()}
-        return Detector(layers, [cast(Tail, t) for t in self.tails], budget, self.reference)
+        return Detector(dict(self._views()), list(self._tails()), budget, self.reference).eval()
+
+    @torch.no_grad()
+    def matched(self, benign: Tensor, rate: float) -> Detector:
+        """The detector with all budgets scaled so that at most the share `rate` of the `benign` rows alarms.
+
+        On held-out training rows this is calibration. On test rows it is an oracle: it compares detectors at equal
+        false alarms, and no one could have set such a threshold beforehand.
+        """
+        ordered = self(benign).sort().values
+        threshold = float(ordered[len(ordered) - 1 - int(rate * len(ordered))])
+        moved = Detector(dict(self._views()), list(self._tails()), self.budget.tolist(), self.reference)
+        # A little above the threshold: many benign rows can share one score, and rounding must not let them alarm.
+        moved.budget.mul_(math.exp(-threshold - 1e-9))
+        return moved.eval()
 
     @torch.no_grad()
     def explain(self, x: Tensor, groups: Mapping[str, Sequence[int]], top: int = 3) -> list[Explanation]:
@@ -160,6 +174,12 @@ class Detector(nn.Module):
             index = int(deciding[row])
             out.append(Explanation(self.names[index], float(logits[row, index]), tuple(f for f in named if f[1] > 0)))
         return out
+
+    def _views(self) -> Iterator[tuple[str, View]]:
+        return ((name, cast(View, layer)) for name, layer in self.layers.items())
+
+    def _tails(self) -> Iterator[Tail]:
+        return (cast(Tail, tail) for tail in self.tails)
 
     def describe(self) -> dict[str, Any]:
         """The architecture as data: what `build` needs beside the tensors."""
