@@ -80,7 +80,7 @@ def load(config: Config, run: Run, seed: int) -> Traffic:
         records = _record("KDDTrain+", train, len(rows[0]), "training"), _record("KDDTest+", test, len(rows[1]), "test")
         return _joined("nsl-kdd", *rows, records, config, generator)
     form = unsw_file() if config.data == "unsw-nb15" else cicflowmeter_file()
-    path = sources.locate(config.data, None, run.data)
+    path = sources.locate("unsw-nb15" if config.data == "unsw-nb15" else "cic-ddos2019", None, run.data)
     everything = read(path, form)
     rows = drop_duplicates(everything)
     note = f"{len(everything) - len(rows):,} duplicate rows dropped before the split"

@@ -47,21 +47,19 @@ def evaluate(config: Config, run: Run, source: Path) -> Scorecard:
 
 def certify(config: Config, run: Run, source: Path) -> Scorecard:
     """What is proved of the stored detectors: rows that stay flagged whatever their sender does."""
+    seed = _last_seed(config, run)
     last = _again(config, run, source, foes=())
-    rows = [
-        row
-        for name in last.models
-        for row in evaluation_rows(last.games[name], model=name, metric="recall", seeds=(_last_seed(config, run),))
-    ]
-    verdicts = tuple(Verdict(model=name, status="certified") for name in last.models)
+    rows: list[Row] = []
+    for name, game in last.games.items():
+        rows += evaluation_rows(game, model=name, metric="recall", seeds=(seed,))
     return scorecard(
         run,
         config,
         title=TITLE,
         data=last.traffic.records,
-        seeds=(_last_seed(config, run),),
+        seeds=(seed,),
         rows=tuple(rows),
-        verdicts=verdicts,
+        verdicts=tuple(Verdict(model=name, status="certified") for name in last.models),
         notes=notes(last.traffic),
         papers=PAPERS,
     )
