@@ -1,7 +1,9 @@
-"""Which format a file of flows is in, from its first line alone."""
+"""Which format a file of flows is in, from its first bytes alone."""
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,11 @@ FORMATS: dict[str, Callable[[], Format]] = {
 }
 """Format names as users type them: each is the name of its schema."""
 
+CAPTURE = "capture"
+"""The name for packets instead of flows: a pcap or pcapng file, whose flows are CICFlowMeter records."""
+
+_MAGICS = ("d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d", "0a0d0d0a")
+_CAPTURES = (".pcap", ".pcapng", ".cap")
 _ENOUGH = 0.5
 """Share of a format's columns that a header must name; the reader then says which one is missing."""
 
@@ -30,13 +37,15 @@ def named(name: str) -> Format:
 
 
 def sniff(path: Path) -> str:
-    """The name of the format that the file's first line fits best.
+    """`CAPTURE`, or the name of the format that the file's first line fits best.
 
     Raises `BadInput` for a line that fits none, for a pipe (which can be read only once), and for whatever
     `lines.blocks` finds.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise BadInput(f"{path}: a pipe is read only once; name its format with --format")
+    if _is_capture(path):
+        return CAPTURE
     block = next(blocks(path))
     first = Block(block.text.partition(b"\n")[0] + b"\n", block.line).stream().read().strip()
     delimiter = max(",;\t|", key=first.count)
@@ -46,6 +55,18 @@ def sniff(path: Path) -> str:
     if fit[best] < _ENOUGH:
         raise BadInput(f"{path}: line 1 fits no known format ({', '.join(FORMATS)}); name one with --format")
     return best
+
+
+def _is_capture(path: Path) -> bool:
+    """By its first bytes, unpacked if need be, or by its name."""
+    if path.name.removesuffix(".gz").endswith(_CAPTURES):
+        return True
+    try:
+        with path.open("rb") as raw:
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            return (gzip.GzipFile(fileobj=raw) if packed else raw).read(4).hex() in _MAGICS
+    except (OSError, EOFError, zlib.error):
+        return False  # the reader of text says what is wrong
 
 
 def _fit(fields: list[str], form: Format) -> float:

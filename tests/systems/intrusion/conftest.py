@@ -22,3 +22,26 @@ def flows():
     x[y, 1] = x[y, 0] + 0.05 + 0.2 * torch.rand(int(y.sum()), generator=g, dtype=torch.float64)
     x[:, 5] = torch.where(y, 0.9, 0.1) + 0.05 * x[:, 5]
     return x, y
+
+
+@pytest.fixture(scope="session")
+def nsl_file(tmp_path_factory):
+    """3,000 labelled NSL-KDD lines."""
+    from .small import nsl_text
+
+    path = tmp_path_factory.mktemp("flows") / "nsl.txt"
+    path.write_text(nsl_text(3000, 1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(nsl_file, tmp_path_factory):
+    """A folder with a stored detector of those lines."""
+    from sparring.systems.intrusion.store import save
+
+    from .small import rows_of, small_detector
+
+    folder = tmp_path_factory.mktemp("run")
+    detector, schema, families = small_detector(rows_of(nsl_file))
+    save(folder, detector, schema, families=families, note={"data": "made up"})
+    return folder
