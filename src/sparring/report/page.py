@@ -77,6 +77,7 @@ def _environment() -> Environment:
         "count": summary.count,
         "bound": summary.bound,
         "describe": summary.describe,
+        "short": summary.short,
         "worst": summary.worst,
         "clean": summary.clean,
         "certified": summary.certified,

@@ -15,6 +15,7 @@ from sparring.evaluation.scorecard import Row, Scorecard, Verdict
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 MINUS = "\N{MINUS SIGN}"
+_SHORT = 60
 
 
 @dataclass(frozen=True)
@@ -252,11 +253,16 @@ def describe(row: Row) -> str:
         parts.append("seen" if row.seen else "held out")
     if row.access == "transfer":
         parts.append("transfer")
-    if row.threat is not None:
-        parts.append(row.threat)
+    if short(row.threat):
+        parts.append(short(row.threat))
     elif row.budget is not None:
         parts.append(f"budget {quantity(row.budget)}")
     return ", ".join(parts)
+
+
+def short(threat: str | None) -> str:
+    """The threat in words where they fit beside a figure; longer ones stand in the table of every row."""
+    return threat if threat is not None and len(threat) <= _SHORT else ""
 
 
 def bound(row: Row) -> str:
