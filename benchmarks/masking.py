@@ -125,6 +125,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one seed, less training, the eight and eight alone")
     quick = parser.parse_args().quick
+    torch.set_num_threads(1)
     seeds, runs = ([0] if quick else [0, 1, 2]), []
     for seed in seeds:
         runs.append(bench(seed=seed, epochs=10 if quick else 20, extra=not quick))

@@ -58,8 +58,9 @@ def diagnose(
     steps by default, or `black_box` (by default Square with 500 queries) for a plain function that gives no gradient.
     An `nn.Module` without a gradient is not excused: something in it cuts the gradient off. Without an `objective`
     the figure is the worst of cross entropy and the margin, since cross entropy alone is loose where logits are
-    small. `attackable(y)` chooses the samples that an adversary would attack. The active test runs on `active`
-    samples (0: not at all), on the layer `features` (see `active_test`), unless the model answers at random.
+    small; one that is given must take one logit too, as those of `sparring.objectives` do. `attackable(y)` chooses
+    the samples that an adversary would attack. The active test runs on `active` samples (0: not at all), on the
+    layer `features` (see `active_test`), unless the model answers at random.
     """
     black_box = black_box or Square(queries=500)
     if attack is None:
