@@ -6,6 +6,7 @@ from tests.attacks.models import Fortress, Linear, points, seeded
 
 from sparring.attacks import APGD, PGD, APGDTargeted
 from sparring.attacks.ascent import Ascent, Momentum
+from sparring.attacks.region import Region
 from sparring.objectives import cross_entropy, dlr, margin
 from sparring.threats import L1, L2, Intersection, LInf, Mask
 from sparring.threats.base import flat
@@ -96,7 +97,7 @@ def test_it_runs_on_any_threat() -> None:
 def test_checkpoints_and_halvings_are_the_papers() -> None:
     n = 2
     x, one = torch.zeros(n, 1), torch.zeros(n)
-    a = Ascent(torch.arange(n), x, one, x, x, x, one, x + 5, x, one)
+    a = Ascent(Region(LInf(0.5), x), torch.arange(n), one, x, x, x, one, x + 5, x, one)
     schedule = Momentum(a, LInf(0.5), 100, 0.75)
     checkpoints, halved = [], []
     rising = torch.tensor([True, False])

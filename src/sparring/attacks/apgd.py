@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparring.attacks.ascent import Ascent, Momentum, Schedule, Sparse
 from sparring.attacks.base import Attack, Oracle, worth_compacting
+from sparring.attacks.region import Region
 from sparring.attacks.targets import RunOn, TargetedObjective, likely_goals, towards
 from sparring.objectives import targeted_dlr
 from sparring.threats.base import ThreatModel
@@ -87,7 +88,7 @@ class APGD(Attack):
         rows = torch.arange(len(x), device=x.device)
         value, fallen, grad = oracle.gradient(start, y, rows)
         oracle.note_gradient(grad)
-        a = Ascent(rows, x, y, start, start, grad, value, start, grad, value)
+        a = Ascent(Region(threat, x), rows, y, start, start, grad, value, start.clone(), grad.clone(), value)
         schedule = self._schedule(a, threat, steps, warm)
         found = _Found(start, value, last and self.active_set)
         for iteration in range(steps):
@@ -97,7 +98,7 @@ class APGD(Attack):
                 schedule.keep(kept)
                 if len(a.rows) == 0:
                     break
-            moved = schedule.move(a, threat, iteration)
+            moved = schedule.move(a, iteration)
             a.previous, a.x_adv = a.x_adv, moved
             value, fallen, grad = oracle.gradient(a.x_adv, a.y, a.rows)
             oracle.note_gradient(grad)

@@ -13,16 +13,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sparring.attacks.base import compact
+from sparring.attacks.region import Region
 from sparring.threats.base import ThreatModel, flat, per_sample
+from sparring.threats.interval import free
 from sparring.threats.lp import L1
 
 
 @dataclass
 class Ascent:
-    """The live samples of one run; every field is `(live, ...)`."""
+    """The live samples of one run; every tensor is `(live, ...)`. `best` and `best_grad` are buffers of its own."""
 
+    region: Region
     rows: Tensor
-    x: Tensor
     y: Tensor
     x_adv: Tensor
     previous: Tensor
@@ -34,26 +37,24 @@ class Ascent:
 
     def keep(self, kept: Tensor) -> None:
         """Drop the other samples."""
-        for name, value in vars(self).items():
-            setattr(self, name, value[kept])
+        self.region.keep(kept)
+        _keep(self, kept)
 
     def record(self, value: Tensor, grad: Tensor) -> Tensor:
         """Take in the payoff and gradient at `x_adv`; returns which samples rose since the last step."""
         rose, better = value > self.value, value > self.best_value
         self.value, self.grad = value, grad
-        if bool(better.all()):
-            self.best, self.best_grad, self.best_value = self.x_adv, grad, value
-        elif bool(better.any()):
-            wide = per_sample(better, self.x)
-            self.best = torch.where(wide, self.x_adv, self.best)
-            self.best_grad = torch.where(wide, grad, self.best_grad)
+        chosen = better.nonzero().squeeze(1)
+        if len(chosen):
+            self.best.index_copy_(0, chosen, self.x_adv.index_select(0, chosen))
+            self.best_grad.index_copy_(0, chosen, grad.index_select(0, chosen))
             self.best_value = torch.where(better, value, self.best_value)
         return rose
 
     def back_to_best(self, chosen: Tensor) -> None:
         """Move the chosen samples back to their best point."""
         if bool(chosen.any()):
-            wide = per_sample(chosen, self.x)
+            wide = per_sample(chosen, self.x_adv)
             self.x_adv = torch.where(wide, self.best, self.x_adv)
             self.grad = torch.where(wide, self.best_grad, self.grad)
 
@@ -62,7 +63,7 @@ class Schedule(ABC):
     """How far and where each live sample moves; its tensors are `(live,)`."""
 
     @abstractmethod
-    def move(self, a: Ascent, threat: ThreatModel, iteration: int) -> Tensor:
+    def move(self, a: Ascent, iteration: int) -> Tensor:
         """The next point of every live sample, a member of the threat."""
 
     @abstractmethod
@@ -71,9 +72,7 @@ class Schedule(ABC):
 
     def keep(self, kept: Tensor) -> None:
         """Drop the other samples."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value[kept])
+        _keep(self, kept)
 
 
 class Momentum(Schedule):
@@ -92,13 +91,13 @@ class Momentum(Schedule):
         self.every = max(int(0.22 * steps), 1)
         self.sooner, self.least = max(int(0.03 * steps), 1), max(int(0.06 * steps), 1)
 
-    def move(self, a: Ascent, threat: ThreatModel, iteration: int) -> Tensor:
-        step = per_sample(self.step, a.x).to(a.x.dtype)
-        aim = threat.project(torch.addcmul(a.x_adv, threat.steepest(a.grad, a.x_adv, a.x), step), a.x)
+    def move(self, a: Ascent, iteration: int) -> Tensor:
+        step = per_sample(self.step, a.x_adv).to(a.x_adv.dtype)
+        aim = a.region.project(torch.addcmul(a.x_adv, a.region.steepest(a.grad, a.x_adv), step))
         if iteration == 0:
             return aim
         # x + 0.75 (aim - x) + 0.25 (x - previous)
-        return threat.project((0.75 * aim).add_(a.x_adv, alpha=0.5).sub_(a.previous, alpha=0.25), a.x)
+        return a.region.project((0.75 * aim).add_(a.x_adv, alpha=0.5).sub_(a.previous, alpha=0.25))
 
     def review(self, a: Ascent, rose: Tensor) -> None:
         self.rises = self.rises + rose
@@ -122,19 +121,17 @@ class Sparse(Schedule):
     """
 
     def __init__(self, a: Ascent, threat: L1, steps: int, *, warm: bool) -> None:
-        self.radius = threat.radius
+        self.radius, self.low, self.high = threat.radius, threat.low, threat.high
         self.step = torch.full_like(a.value, threat.radius)
-        self.d = flat(a.x).shape[1]
-        moved = self._moved(a.x_adv, a.x)
+        self.d = flat(a.x_adv).shape[1]
+        moved = self._moved(a.x_adv, a.region.x)
         self.support = moved if warm else torch.full_like(moved, self.d)
         self.share = moved / self.d / 1.5 if warm else torch.full_like(moved, 0.2)
         self.every, self.since = max(int(0.04 * steps), 1), 0
 
-    def move(self, a: Ascent, threat: ThreatModel, iteration: int) -> Tensor:
+    def move(self, a: Ascent, iteration: int) -> Tensor:
         grad, at = flat(a.grad), flat(a.x_adv)
-        if isinstance(threat, L1):  # an entry at its bound cannot follow the gradient outwards
-            blocked = ((at >= threat.high) & (grad > 0)) | ((at <= threat.low) & (grad < 0))
-            grad = torch.where(blocked, torch.zeros_like(grad), grad)
+        grad = free(grad, at, self.low, self.high)  # an entry at its bound cannot follow the gradient outwards
         size = grad.abs()
         count = (self.share * self.d).long().clamp(1, self.d)
         largest = size.topk(int(count.max()), dim=1).values
@@ -142,13 +139,13 @@ class Sparse(Schedule):
         direction = torch.where(size >= floor, grad.sign(), torch.zeros_like(grad))
         length = direction.abs().sum(1).clamp_min(1)
         scale = (self.step.to(length.dtype) / length).unsqueeze(1)
-        return threat.project(a.x_adv + (direction * scale).reshape(a.x.shape), a.x)
+        return a.region.project(a.x_adv + (direction * scale).reshape(a.x_adv.shape))
 
     def review(self, a: Ascent, rose: Tensor) -> None:
         self.since += 1
         if self.since < self.every:
             return
-        support = self._moved(a.best, a.x)
+        support = self._moved(a.best, a.region.x)
         sparser = support < 0.95 * self.support
         self.share, self.support = support / self.d / 1.5, support
         smaller = (self.step / 1.5).clamp_min(self.radius / 10)
@@ -159,3 +156,9 @@ class Sparse(Schedule):
     @staticmethod
     def _moved(point: Tensor, x: Tensor) -> Tensor:
         return (flat(point) != flat(x)).sum(1).float()
+
+
+def _keep(holder: Ascent | Schedule, kept: Tensor) -> None:
+    tensors = {name: value for name, value in vars(holder).items() if isinstance(value, Tensor)}
+    for name, value in zip(tensors, compact(kept, *tensors.values()), strict=True):
+        setattr(holder, name, value)

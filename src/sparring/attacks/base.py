@@ -137,8 +137,9 @@ class Attack(ABC):
 
 
 def compact(keep: Tensor, *tensors: Tensor) -> list[Tensor]:
-    """The kept samples of every tensor."""
-    return [t[keep] for t in tensors]
+    """The kept samples of every tensor; `keep` is `(n,)` bool."""
+    rows = keep.nonzero().squeeze(1)
+    return [t.index_select(0, rows) for t in tensors]
 
 
 def worth_compacting(fallen: Tensor) -> bool:

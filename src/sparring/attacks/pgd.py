@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Oracle, compact, worth_compacting
+from sparring.attacks.region import Region
 from sparring.threats.base import ThreatModel
 
 
@@ -40,6 +41,7 @@ class PGD(Attack):
 
     def _ascend(self, oracle: Oracle, x_adv: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
         step = threat.radius * (2.5 / self.steps if self.step_size is None else self.step_size)
+        region = Region(threat, x)
         out, live = x_adv.clone(), torch.arange(len(x), device=x.device)
         done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         for _ in range(self.steps):
@@ -51,10 +53,12 @@ class PGD(Attack):
                     out[live[new]] = x_adv[new]
                     done[live[new]] = True
                 if worth_compacting(done[live]):
-                    x_adv, x, y, rows, grad, live = compact(~done[live], x_adv, x, y, rows, grad, live)
+                    kept = ~done[live]
+                    region.keep(kept)
+                    x_adv, y, rows, grad, live = compact(kept, x_adv, y, rows, grad, live)
                     if len(rows) == 0:
                         return out
-            x_adv = threat.project(x_adv + step * threat.steepest(grad, x_adv, x), x)
+            x_adv = region.project(torch.add(x_adv, region.steepest(grad, x_adv), alpha=step))
         standing = ~done[live]
         out[live[standing]] = x_adv[standing]
         return out
