@@ -3,6 +3,7 @@
 from sparring.network.actions import ActionSpace, Parameter, action_space
 from sparring.network.actionthreat import Acted, ActionThreat, pack, unpack
 from sparring.network.cicflowmeter import cicflowmeter_schema
+from sparring.network.flows import Assembler, Flows, Packet
 from sparring.network.flowthreat import FlowThreat, Lever
 from sparring.network.formats import cicflowmeter_file, nslkdd_file, unsw_file
 from sparring.network.nslkdd import nslkdd_schema
@@ -15,11 +16,14 @@ __all__ = [
     "Acted",
     "ActionSpace",
     "ActionThreat",
+    "Assembler",
     "Feature",
     "FlowRows",
     "FlowThreat",
+    "Flows",
     "Format",
     "Lever",
+    "Packet",
     "Parameter",
     "Relation",
     "Schema",

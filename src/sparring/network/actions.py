@@ -75,8 +75,6 @@ class ActionSpace:
 
     def values(self, a: Array) -> dict[str, Array]:
         """Natural values of action vectors `(n, m)`, parameters of actions not allowed at neutral."""
-        if a.ndim != 2 or a.shape[1] != self.width:
-            raise ValueError(f"action vectors have shape (n, {self.width}), got {a.shape}")
         out = {p.name: np.full(len(a), p.low) for p in self.parameters}
         return out | {p.name: p.value(a[:, i]) for i, p in enumerate(self.active)}
 
@@ -85,6 +83,8 @@ class ActionSpace:
 
         A row whose actions change nothing, or cannot be done without breaking a relation that `x` keeps, is `x`.
         """
+        if a.shape != (len(x), self.width):
+            raise ValueError(f"action vectors have shape (n, {self.width}) with n = {len(x)} here, got {a.shape}")
         schema, out = self.schema, x.copy()
         rows = np.flatnonzero((a > 0).any(1))
         if len(rows) == 0:

@@ -56,7 +56,7 @@ def _stretched(t: Table, factor: Array) -> Table:
 
 def _lengthened(t: Table, pad: Array, count: Array, size: Array) -> Table:
     """`pad` bytes on every packet sent and `count` more packets of `size` bytes: all length fields."""
-    first, before = cic.first_length(t), t["Total Fwd Packets"]
+    clean, first, before = dict(t), cic.first_length(t), t["Total Fwd Packets"]
     largest = np.where(t["Protocol"] == cic.TCP, 1460.0, 1472.0)
     b = np.clip(pad, 0.0, np.maximum(largest - t["Fwd Packet Length Max"], 0.0))
     mean = t["Fwd Packet Length Mean"] + b
@@ -76,7 +76,8 @@ def _lengthened(t: Table, pad: Array, count: Array, size: Array) -> Table:
     t["Packet Length Mean"] = lengths / every
     spread = squares + cic.squares(t, "Bwd") + (first + b) ** 2
     t["Packet Length Std"] = _deviation(spread, lengths, every)
-    return t
+    changed = (b > 0) | (count > 0)
+    return {name: np.where(changed, column, clean[name]) for name, column in t.items()}
 
 
 def _prolonged(t: Table, count: Array, gap: Array, sent: Array) -> Table:
@@ -104,8 +105,13 @@ def _prolonged(t: Table, count: Array, gap: Array, sent: Array) -> Table:
 
 
 def _deviation(squares: Array, total: Array, n: Array) -> Array:
-    """Sample standard deviation from the sum of squares, the sum and the count; 0 below two values."""
-    return np.sqrt(np.maximum(squares - total**2 / np.maximum(n, 1), 0) / np.maximum(n - 1, 1)) * (n > 1)
+    """Sample standard deviation from the sum of squares, the sum and the count; 0 below two values.
+
+    Whole numbers that differ spread by at least 1/2 in the centred sum: less is rounding and counts as 0.
+    """
+    spread = squares - total**2 / np.maximum(n, 1)
+    spread = np.where(spread > np.maximum(0.25, 1e-13 * squares), spread, 0.0)
+    return np.sqrt(spread / np.maximum(n - 1, 1)) * (n > 1)
 
 
 def on_unsw(t: Table, v: Values) -> Table:
