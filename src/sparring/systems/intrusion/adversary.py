@@ -21,7 +21,7 @@ from sparring.threats.base import ThreatModel
 
 TRAINED_ACTIONS = {
     "nsl-kdd": ("upload", "linger", "decoys", "slowdown"),
-    "unsw-nb15": ("pad", "stretch", "dummies", "ttl"),
+    "unsw-nb15": ("pad", "stretch", "dummies"),
     "cicflowmeter": ("pad", "stretch", "dummies"),
 }
 """The actions of the training, per schema; every other action of the schema is held out."""
@@ -104,7 +104,7 @@ class Foe:
 
 
 def sparring_partners(schema: Schema, train: Part, queries: int) -> list[Sparring]:
-    """The adversaries of the training: the trained actions at mild strength, and a small box of TM-B."""
+    """The adversaries of the training: the trained actions at full strength, and a small box of TM-B."""
     attack = ConstrainedSearch(queries=queries, population=16, gradient_steps=0)
 
     def partner(moves: Moves) -> Sparring:
@@ -114,7 +114,7 @@ def sparring_partners(schema: Schema, train: Part, queries: int) -> list[Sparrin
 
         return play
 
-    partners = [partner(actions(schema, "mild", *TRAINED_ACTIONS[schema.name]))]
+    partners = [partner(actions(schema, "strong", *TRAINED_ACTIONS[schema.name]))]
     return [*partners, partner(box(schema, TRAINED_BOX))] if boxed(schema) else partners
 
 
@@ -125,10 +125,9 @@ def roster(schema: Schema, queries: int, surrogates: Mapping[str, Model]) -> lis
     """
     search, trained, free = ConstrainedSearch(queries=queries), TRAINED_ACTIONS[schema.name], widest(schema)
     unseen = [a for a in action_space(schema).actions if a not in trained]
-    foes = [Foe("actions as trained", search, actions(schema, "mild", *trained), seen=True)]
+    foes = [Foe("actions as trained", search, actions(schema, "strong", *trained), seen=True)]
     if boxed(schema):
         foes.append(Foe(f"box, radius {TRAINED_BOX:g}", search, box(schema, TRAINED_BOX), seen=True))
-    foes.append(Foe("trained actions, stronger", search, actions(schema, "strong", *trained)))
     foes += [Foe(f"unseen action: {name}", search, actions(schema, "strong", name)) for name in unseen]
     foes.append(Foe(ALL_ACTIONS, search, actions(schema, "strong")))
     if boxed(schema):

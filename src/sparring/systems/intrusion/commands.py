@@ -34,7 +34,7 @@ memory. A detector judges the format that it was trained on; captures are judged
 """,
 )
 
-File = Annotated[Path, typer.Argument(help="A file of flows, or a capture.", show_default=False)]
+File = Annotated[Path, typer.Argument(help="A CSV of NSL-KDD, UNSW-NB15 or CICFlowMeter flows, or a capture (pcap, pcapng); plain or gzipped.", show_default=False)]
 Model = Annotated[
     Path | None,
     typer.Option(help="A run folder or a .safetensors file in it; default: the newest runs/intrusion-*."),
@@ -44,11 +44,6 @@ Form = Annotated[
     typer.Option("--format", help="nsl-kdd, unsw-nb15, cicflowmeter or capture; default: told from the file."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-def commands() -> typer.Typer:
-    """The application behind `sparring intrusion`."""
-    return app
 
 
 @app.command()

@@ -56,8 +56,8 @@ class Alert:
 
     `line` is the flow's line in its file; `address` holds what the format tells of time, source, source_port,
     destination, destination_port, protocol. `name` is the nearest known attack family, or "attack". `logit` is the
-    deciding layer's, positive above the detector's own threshold; `false_alarm` in [0, 1] bounds the share of benign
-    flows that score as high. `causes` are the features that carry the logit, heaviest first.
+    deciding layer's, positive above the detector's own threshold; `false_alarm` in [0, 1] estimates the share of
+    benign flows that score as high. `causes` are the features that carry the logit, heaviest first.
     """
 
     line: int
@@ -174,8 +174,8 @@ def scan(
 ) -> Iterator[Alert]:
     """The alerts of a stream of flows, in the file's order; `tally` counts along.
 
-    `false_alarms` is the share of benign flows that may alarm (None: the detector's own budget). The first
-    `explained` alerts carry their `top` features; each costs as much as scoring one flow per feature.
+    `false_alarms` is the share of benign flows that may alarm (None: what the detector was calibrated for). The
+    first `explained` alerts carry their `top` features; each costs as much as scoring one flow per feature.
     """
     allowed = stored.false_alarms if false_alarms is None else false_alarms
     if not 0 < allowed <= 1:
@@ -221,7 +221,7 @@ def layer_logits(stored: Stored, x: torch.Tensor) -> torch.Tensor:
 
 
 def false_alarm(stored: Stored, logit: float) -> float:
-    """An upper bound of the share of benign flows that score `logit` or more (the union bound over the layers)."""
+    """The share of benign flows that score `logit` or more: the calibrated rate at 0, falling with e^-logit."""
     return min(1.0, stored.false_alarms * math.exp(min(-logit, 700.0)))
 
 

@@ -16,15 +16,13 @@ from sparring.engine.system import scorecard
 from sparring.evaluation.figures import evaluation_rows
 from sparring.evaluation.protocol import Evaluation, Outcome, Proof, fingerprint
 from sparring.evaluation.scorecard import Row, Scorecard, Verdict
-from sparring.network import controlled
 from sparring.systems.intrusion.adversary import Foe, roster, sparring_partners, widest
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic, load
+from sparring.systems.intrusion.defence import UNDEFENDED, Plan, defence, fit, sighted
 from sparring.systems.intrusion.families import fit_families
-from sparring.systems.intrusion.fit import fit_autoencoder, fit_stack
-from sparring.systems.intrusion.harden import fit_hardened_stack
-from sparring.systems.intrusion.layers import View
-from sparring.systems.intrusion.model import Detector, Tail
+from sparring.systems.intrusion.harden import Sparring
+from sparring.systems.intrusion.model import Detector
 from sparring.systems.intrusion.store import load as stored
 from sparring.systems.intrusion.store import save
 from sparring.systems.intrusion.tell import PAPERS, TITLE, clean_rows, curves, diagnosis, examples, layer_table, notes
@@ -124,38 +122,31 @@ def keep(run: Run, last: Bout) -> None:
 
 def train_baseline(traffic: Traffic, config: Config, run: Run, seed: int) -> Detector:
     """The undefended stack on every feature, with the same training rows, size and false-alarm budget."""
-    generator = run.generator(f"baseline/{seed}")
-    everything = torch.arange(traffic.schema.width)
-    stack = fit_stack(traffic.train.x, traffic.train.y, everything, config.stack, generator=generator)
-    return assemble({"stack": stack}, [config.false_alarms], traffic)
+    return _trained(UNDEFENDED, traffic, config, (), run.generator(f"baseline/{seed}"))
 
 
 def train_hardened(traffic: Traffic, config: Config, run: Run, seed: int) -> Detector:
-    """Layer 1 trained against its sparring partners; layer 2 blind to all that a sender controls."""
-    generator = run.generator(f"hardened/{seed}")
+    """Layer 1 trained against its sparring partners; behind it layers that are blind to all that a sender controls."""
     partners = sparring_partners(traffic.schema, traffic.train, config.training_queries)
-    everything, fixed = torch.arange(traffic.schema.width), immutable(traffic)
-    train = traffic.train
-    with run.phase("adversarial training"):
-        stack = fit_hardened_stack(
-            train.x, train.y, everything, partners, config.sparring, config.stack, generator=generator
-        )
-    blind = fit_autoencoder(train.benign, fixed, config.autoencoder, generator=generator)
-    return assemble({"stack": stack, "blind": blind}, [config.false_alarms / 2] * 2, traffic)
+    return _trained(defence(traffic.schema), traffic, config, partners, run.generator(f"hardened/{seed}"))
 
 
-def assemble(layers: Mapping[str, View], budget: Sequence[float], traffic: Traffic) -> Detector:
-    """A detector whose thresholds come from benign rows that no layer was fitted on."""
-    benign = traffic.calibration.benign
-    with torch.no_grad():
-        tails = [Tail.fit(layer(benign)) for layer in layers.values()]
-    return Detector(layers, tails, budget, benign.median(0).values).eval()
-
-
-def immutable(traffic: Traffic) -> Tensor:
-    """The matrix columns that no sender can move, whatever it does (TM-B)."""
-    moved = set(controlled(traffic.schema))
-    return torch.from_numpy(traffic.schema.indices(n for n in traffic.schema.names if n not in moved))
+def _trained(
+    plan: Plan, traffic: Traffic, config: Config, partners: Sequence[Sparring], generator: torch.Generator
+) -> Detector:
+    return fit(
+        plan,
+        traffic.schema,
+        traffic.train.x,
+        traffic.train.y,
+        traffic.calibration.benign,
+        false_alarms=config.false_alarms,
+        partners=partners,
+        rounds=config.sparring,
+        size=config.stack,
+        autoencoder=config.autoencoder,
+        generator=generator,
+    )
 
 
 def attacked(test: Part, count: int, generator: torch.Generator) -> Part:
@@ -168,7 +159,7 @@ def play(model: Detector, rows: Part, foes: Sequence[Foe], traffic: Traffic, run
     """Every foe against one detector, each once per run folder, with the proof beside them."""
     with torch.no_grad():
         clean = model(rows.x) > 0
-        certified = model.certified(rows.x, immutable(traffic)) > 0
+        certified = model.certified(rows.x, sighted(traffic.schema, "fixed")) > 0
     outcomes = []
     with run.progress(f"attacks on {label}", len(foes)) as bar:
         for foe in foes:

@@ -26,12 +26,14 @@ KIND, VERSION = "intrusion detector", 1
 class Stored:
     """A detector ready for use.
 
-    `form` reads its files; the schema within has the ranges of the training rows. `families` names alerts where it
-    was stored; `note` is what the writer wanted to keep (data, seed, ...).
+    `form` reads its files; the schema within has the ranges of the training rows. `false_alarms` is the share of
+    benign flows for which it was calibrated. `families` names alerts where it was stored; `note` is what the writer
+    wanted to keep (data, seed, ...).
     """
 
     detector: Detector
     form: Format
+    false_alarms: float
     families: Families | None = None
     note: dict[str, Any] = field(default_factory=dict)
 
@@ -40,25 +42,25 @@ class Stored:
         """Features and ranges of the detector's input."""
         return self.form.schema
 
-    @property
-    def false_alarms(self) -> float:
-        """The detector's own budget: the share of benign flows that may raise an alarm."""
-        return float(self.detector.budget.sum())
-
 
 def save(
     target: Run | Path,
     detector: Detector,
     schema: Schema,
     *,
+    false_alarms: float | None = None,
     families: Families | None = None,
     note: Mapping[str, Any] | None = None,
     name: str = "model",
 ) -> Path:
     """Write `NAME.safetensors` and `NAME.json` into a run or a folder; returns the first one's path.
 
-    `schema` is one of the known formats' schemas, with its fitted ranges; `note` is anything JSON can hold.
+    `schema` is one of the known formats' schemas, with its fitted ranges; `false_alarms` the rate the detector was
+    calibrated for (None: the sum of its layers' budgets); `note` anything JSON can hold.
     """
+    rate = float(detector.budget.sum()) if false_alarms is None else false_alarms
+    if not 0 < rate <= 1:
+        raise ValueError(f"false_alarms must lie in (0, 1], got {rate}")
     if schema.name not in FORMATS:
         raise ValueError(f"only schemas of known file formats can be stored ({', '.join(FORMATS)}), not {schema.name}")
     if schema.width != len(detector.reference):
@@ -69,6 +71,7 @@ def save(
         "schema": schema.name,
         "features": schema.to_json(),
         "detector": detector.describe(),
+        "false_alarms": rate,
         "families": None if families is None else list(families.names),
         "note": dict(note or {}),
     }
@@ -131,8 +134,11 @@ def _built(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Stored:
         families = Families([str(n) for n in meta["families"]], schema.width)
         families.load_state_dict(_part(tensors, "families."))
         families.eval()
+    rate = float(meta["false_alarms"])
+    if not 0 < rate <= 1:
+        raise BadInput(f"the false-alarm rate {rate} does not lie in (0, 1]; use the file as it was saved")
     ready = detector.eval().requires_grad_(False)
-    return Stored(ready, replace(form, schema=schema), families, dict(meta["note"]))
+    return Stored(ready, replace(form, schema=schema), rate, families, dict(meta["note"]))
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
