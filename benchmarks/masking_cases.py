@@ -258,9 +258,7 @@ def further_defences(body: nn.Module, test: Batch) -> Iterator[Case]:
     yield case("rounding with a reversed gradient", Defended(body, Snap.apply))
     yield case("logits x 300", Scaled(body, 300.0))
     yield case("logits rounded to tenths", Defended(body, None, lambda z: (10 * z).round() / 10))
-    yield case(
-        "labels as one-hot outputs", Defended(body, None, lambda z: F.one_hot(z.argmax(1), 10).float()), extra=True
-    )
+    yield case("labels as one-hot outputs", Defended(body, None, lambda z: F.one_hot(z.argmax(1), 10).float()))
     yield case("input in 32 levels", Defended(body, partial(quantised, levels=32)))
     yield case("tiny random noise", Defended(body, partial(noisy, sigma=0.02)))
 
@@ -308,6 +306,4 @@ def further_honest(data: Batch, test: Batch, *, seed: int, epochs: int) -> Itera
     yield case("softplus CNN, PGD-trained", fit(partial(cnn, nn.Softplus), EPS))
     yield case("probabilities as log-softmax", Defended(hard, None, lambda z: F.log_softmax(z, 1)))
     yield case("8-bit input, straight-through", Defended(hard, straight_through))
-    yield case(
-        "random noise, EOT", Defended(hard, partial(noisy, sigma=0.05)), attack=EOT(attack=PGD(), draws=10), extra=True
-    )
+    yield case("random noise, EOT", Defended(hard, partial(noisy, sigma=0.05)), attack=EOT(attack=PGD(), draws=10))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparring.attacks import EOT, PGD, Square
+from sparring.attacks import EOT, PGD, Attack, ConstrainedSearch, DecisionSearch, Square
 from sparring.evaluation.masking import Diagnosis, diagnose, verdict
 from sparring.evaluation.scorecard import Check
 from sparring.objectives import two_sided
@@ -116,6 +116,17 @@ def test_a_plain_function_without_gradient_is_judged_by_its_scores(data: Data) -
     assert found.verdict.flags == ()
     assert {"more steps not stronger", "larger budget not stronger"} <= {c.name for c in found.checks}
     assert flags(trees, data, attack=PGD()) == {"no gradient"}
+
+
+@pytest.mark.parametrize("attack", [None, ConstrainedSearch(queries=100), DecisionSearch(queries=100)])
+def test_a_function_through_numpy_is_judged_by_its_scores(data: Data, attack: Attack | None) -> None:
+    def trees(x: Tensor) -> Tensor:
+        return torch.from_numpy((4 * x.numpy()).round().sum(1) / 4 - 4)
+
+    y = (trees(data[0]) > 0).long()
+    found = examine(trees, (data[0], y), attack=attack, attackable=lambda t: t == 1, samples=20, active=0)
+    assert found.verdict.flags == ()
+    assert flags(trees, (data[0], y), attack=PGD()) == {"no gradient"}
 
 
 def test_a_gradient_that_points_elsewhere(data: Data) -> None:

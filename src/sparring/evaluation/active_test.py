@@ -93,7 +93,9 @@ def active_test(
             hits += int(bool((head(fresh) > 0).any()))
         goal = torch.zeros(1, dtype=torch.long, device=x.device)
         planted = replace(attack, criterion=misclassified)
-        result = planted(head, (x[i : i + 1], goal), threat, objective=objective, generator=generator)
+        # A plain function stays one: some attacks look for a gradient in a module only.
+        target = head if isinstance(model, nn.Module) else head.forward
+        result = planted(target, (x[i : i + 1], goal), threat, objective=objective, generator=generator)
         found += int(bool(result.success[0]))
     return ActiveTest(found / max(built, 1), hits / max(built, 1), built, len(x), name)
 

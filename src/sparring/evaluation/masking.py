@@ -96,7 +96,9 @@ def _examine(subject: Subject) -> tuple[list[Check], dict[str, Tensor]]:
     found = [checks.random_outputs(subject, averaged=isinstance(subject.attack, EOT))]
     try:
         result = subject.play(subject.attack)
-    except NoGradient:
+    except (NoGradient, RuntimeError) as error:
+        if not _left_the_graph(error):
+            raise
         lost["black box"] = subject.lost(subject.black_box)
         cut_off = f"the outputs carry no gradient to the input; by scores alone {_share(lost['black box']):.1%} stand"
         return [*found, subject.check("no gradient", False, cut_off)], lost
@@ -117,8 +119,18 @@ def _examine(subject: Subject) -> tuple[list[Check], dict[str, Tensor]]:
 
 def _differentiable(model: Model, x: Tensor) -> bool:
     """Whether a plain function's outputs carry a gradient to the input."""
-    with torch.enable_grad():
-        return bool(model(x[:1].detach().requires_grad_(True)).requires_grad)
+    try:
+        with torch.enable_grad():
+            return bool(model(x[:1].detach().requires_grad_(True)).requires_grad)
+    except RuntimeError as error:
+        if _left_the_graph(error):
+            return False
+        raise
+
+
+def _left_the_graph(error: Exception) -> bool:
+    # A function that hands its input to numpy says so by an error of torch's own.
+    return isinstance(error, NoGradient) or "numpy() on Tensor that requires grad" in str(error)
 
 
 def _share(lost: Tensor) -> float:

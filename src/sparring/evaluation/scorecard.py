@@ -41,20 +41,20 @@ class Row(_Strict):
     metric: str = Field(description="e.g. 'accuracy', 'recall at 3 % FPR'")
     condition: Literal["clean", "adversary"]
     adversary: str | None = None
-    seen: bool | None = Field(None, description="True: trained against; False: held out; None for clean rows")
+    seen: bool | None = Field(default=None, description="True: trained against; False: held out; None for clean rows")
     access: Literal["adaptive", "transfer"] | None = None
     kind: Literal["measured", "upper bound", "certified"] = "measured"
-    budget: float | None = Field(None, description="the threat's radius, in the threat's own unit")
+    budget: float | None = Field(default=None, description="the threat's radius, in the threat's own unit")
     value: float
     interval: tuple[float, float]
     n: int = Field(ge=0)
     seeds: tuple[int, ...]
-    queries: tuple[float, float] | None = Field(None, description="mean forward and backward passes per sample")
+    queries: tuple[float, float] | None = Field(default=None, description="mean forward and backward passes per sample")
     higher_is_better: bool = True
-    threat: str | None = Field(None, description="the threat model in words, e.g. 'LInf(eps=0.1)'")
-    samples: str | None = Field(None, description="sha256 of the test samples: equal where rows may be paired")
+    threat: str | None = Field(default=None, description="the threat model in words, e.g. 'LInf(eps=0.1)'")
+    samples: str | None = Field(default=None, description="sha256 of the test samples: equal where rows may be paired")
     outcomes: str | None = Field(
-        None, pattern="^[01]*$", description="1 right, 0 wrong, one digit per sample, in order"
+        default=None, pattern="^[01]*$", description="1 right, 0 wrong, one digit per sample, in order"
     )
 
     @model_validator(mode="after")
@@ -181,9 +181,9 @@ class Scorecard(_Strict):
     examples: tuple[Example, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    notes: tuple[str, ...] = Field((), description="limits and findings, one sentence each")
-    papers: tuple[str, ...] = Field((), description="the published work a run used")
-    seconds: float = Field(0.0, ge=0, description="wall-clock of the whole run")
+    notes: tuple[str, ...] = Field(default=(), description="limits and findings, one sentence each")
+    papers: tuple[str, ...] = Field(default=(), description="the published work a run used")
+    seconds: float = Field(default=0.0, ge=0, description="wall-clock of the whole run")
 
     @model_validator(mode="after")
     def _proofs_below_attacks(self) -> Self:
