@@ -57,7 +57,7 @@ def test_features_of_random_flows_keep_every_relation_in_any_packet_order() -> N
 def test_no_flows_give_an_empty_table() -> None:
     none = made([], [], [])
     assert all(len(c) == 0 for c in features(none, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)).values())
-    assert len(Assembler().flush()) == 0
+    assert len(Assembler().finished()) == 0
 
 
 def test_memory_stays_bounded_under_a_flood_of_one_flow_and_of_many() -> None:
@@ -70,6 +70,10 @@ def test_memory_stays_bounded_under_a_flood_of_one_flow_and_of_many() -> None:
             if assembler.waiting() >= 100 or assembler._buffered >= 1000:
                 out = assembler.finished()
                 seen += int(out.table["Total Fwd Packets"].sum())
-        out = assembler.flush()
+        assembler.end()
+        one = assembler.finished(1)
+        assert len(one) == 1
+        seen += int(one.table["Total Fwd Packets"].sum())
+        out = assembler.finished()
         assert seen + int(out.table["Total Fwd Packets"].sum()) == 5000
         assert assembler.cut > 0

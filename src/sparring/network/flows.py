@@ -9,7 +9,7 @@ Detection Dataset: the CICIDS2017 Case Study", WTMC 2021).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -239,17 +239,16 @@ class Assembler:
         if self._buffered > self.most:
             self._shed()
 
-    def finished(self) -> Flows:
-        """The flows that ended since the last call."""
-        done, self._done = self._done, []
+    def finished(self, most: int | None = None) -> Flows:
+        """The flows that ended since the last call, the earliest `most` of them."""
+        done, self._done = self._done[:most], self._done[len(self._done) if most is None else most :]
         self._buffered -= sum(len(f.rows) for f in done)
         return _featured(done)
 
-    def flush(self) -> Flows:
-        """End every open flow; what is left."""
+    def end(self) -> None:
+        """End every open flow."""
         for flow in list(self._open.values()):
             self._end(flow)
-        return self.finished()
 
     def waiting(self) -> int:
         """Flows that ended and were not fetched yet."""
@@ -291,9 +290,9 @@ def _featured(done: list[_Open]) -> Flows:
     return Flows(features(packets, protocol, port), start, end, [f.key for f in done])
 
 
-def merged(parts: Iterator[Flows]) -> Flows:
+def merged(parts: Iterable[Flows]) -> Flows:
     """All parts as one; for captures known to be small."""
-    every = list(parts)
-    table = {name: np.concatenate([f.table[name] for f in every]) for name in COLUMNS}
+    every = [_featured([]), *parts]
+    table = {name: np.concatenate([f.table[name] for f in every[1:] or every]) for name in COLUMNS}
     start, end = (np.concatenate([getattr(f, name) for f in every]) for name in ("start", "end"))
     return Flows(table, start, end, [e for f in every for e in f.endpoints])

@@ -39,7 +39,9 @@ def flows(path: Path, skipped: Counter[str] | None = None) -> Iterator[Flows]:
         assembler.add(packet)
         if assembler.waiting() >= _BATCH:
             yield assembler.finished()
-    yield assembler.flush()
+    assembler.end()
+    while assembler.waiting():
+        yield assembler.finished(_BATCH)
     counts = {"out of order": assembler.late, "flows cut for memory": assembler.cut}
     skipped.update({reason: count for reason, count in counts.items() if count})
 

@@ -83,7 +83,7 @@ class Feature:
         """The unit scale back to format units, on the field's grid."""
         scaled = unit * self.span
         if self.scale == "log1p":
-            scaled = np.copysign(np.expm1(np.abs(scaled)), scaled)
+            scaled = np.copysign(np.expm1(np.minimum(np.abs(scaled), 700.0)), scaled)  # exp(710) overflows
         return self.snap(scaled + self.low)
 
     def snap(self, raw: Array) -> Array:
