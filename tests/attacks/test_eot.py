@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.attacks.models import Linear, Noisy, points, seeded
@@ -40,7 +42,7 @@ def test_it_beats_one_draw_on_a_randomised_linear_model() -> None:
     y = inner(x).argmax(1)
     model, threat = _linear(inner), LInf(0.05)
     one = PGD(steps=10, active_set=False)(model, (x, y), threat, objective=margin, generator=seeded()).x_adv
-    many = EOT(PGD(steps=10, active_set=False), draws=30)
+    many = EOT(PGD(steps=10), draws=30, active_set=False)
     mean = many(model, (x, y), threat, objective=margin, generator=seeded()).x_adv
     with torch.no_grad():
         averaged, single = margin(inner(mean), y).mean(), margin(inner(one), y).mean()
@@ -79,8 +81,11 @@ def test_the_majority_decides_and_the_global_state_stays() -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_it_takes_on_what_its_attack_says() -> None:
-    wrapped = EOT(PGD(active_set=False), draws=2)
-    assert not wrapped.active_set
+def test_its_own_active_set_rules_over_the_inner_attack() -> None:
+    inner, x = Linear(8, 3), points(20, 8)
+    y = inner(x).argmax(1)
+    whole = replace(EOT(PGD(steps=3), draws=2), active_set=False)
+    queries = whole(inner, (x, y), LInf(0.5), generator=seeded()).queries
+    assert (queries.forward == 6).all()
     with pytest.raises(ValueError, match="draws"):
         EOT(PGD(), draws=0)

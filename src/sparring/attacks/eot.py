@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import torch
@@ -56,7 +56,8 @@ class EOT(Attack):
     Athalye, Engstrom, Ilyas & Kwok, "Synthesizing Robust Adversarial Examples", ICML 2018. It serves models whose
     random layers act in evaluation mode too. A sample counts as fallen where more than half of the draws are wrong,
     in the verdict as well. Every pass costs `draws`. The model's draws follow the generator; the global random state
-    of the caller stays as it was. 20 draws is the count of AutoAttack's "rand" version.
+    of the caller stays as it was. `criterion` and `active_set` given here rule over the inner attack's
+    own. 20 draws is the count of AutoAttack's "rand" version.
     """
 
     attack: Attack
@@ -65,11 +66,10 @@ class EOT(Attack):
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws must be at least 1, got {self.draws}")
-        object.__setattr__(self, "criterion", self.attack.criterion)
-        object.__setattr__(self, "active_set", self.attack.active_set)
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        return self.attack.search(oracle, x, y, threat, generator)
+        attack = replace(self.attack, criterion=self.criterion, active_set=self.active_set)
+        return attack.search(oracle, x, y, threat, generator)
 
     def _oracle(self, model: Model, x: Tensor, objective: Objective) -> Oracle:
         plain = super()._oracle(model, x, objective)

@@ -69,4 +69,4 @@ def attacked(game: Game, batch: Batch, state: State) -> Tensor:
     """The inputs after the game's own attack on the game's own payoff."""
     attack, threat = rules(game)
     model = state.unwrap(game.defender)
-    return attack(model, batch, threat, objective=game.payoff, generator=state.generator("attack")).x_adv
+    return attack.perturb(model, batch, threat, objective=game.payoff, generator=state.generator("attack"))

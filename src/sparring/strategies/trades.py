@@ -37,10 +37,9 @@ class TRADES(InnerMax):
         with frozen(model), torch.no_grad():
             reference = model(x)
         near = NearStart(threat, self.noise)
-        result = replace(attack, **chosen)(
+        return replace(attack, **chosen).perturb(
             model, (x, reference), near, objective=kl_divergence, generator=state.generator("attack")
         )
-        return result.x_adv
 
     def loss(self, game: Game, batch: Batch, x_adv: Tensor) -> dict[str, Tensor]:
         x, y = batch
