@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -24,25 +23,26 @@ BAD_INPUT, UNRELIABLE = 2, 3
 class _SystemGroup(TyperGroup):
     """`sparring NAME ...`: a system's own commands, imported only when one of them is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return self._application().list_commands(ctx)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return self._application().get_command(ctx, cmd_name)
 
-    def _application(self) -> click.Group:
+    def _application(self) -> Any:
         commands = registry.load(str(self.name)).commands
-        application = typer.main.get_group(commands()) if commands else click.Group()
-        return application
+        if commands is None:
+            raise BadInput(f"{self.name} has no commands of its own; use `sparring run {self.name}`")
+        return typer.main.get_group(commands())
 
 
 class _Verbs(TyperGroup):
     """The verbs, then the systems that are built."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *(e.name for e in registry.entries() if e.ready)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is None:
             for entry in registry.entries():
@@ -77,9 +77,7 @@ DataPath = Annotated[
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.")]
 Devices = Annotated[int, typer.Option(help="Processes or devices per node.", min=1)]
 Nodes = Annotated[int, typer.Option(help="Machines, under torchrun or SLURM.", min=1)]
-Precision = Annotated[
-    Literal["64-true", "32-true", "bf16-mixed", "16-mixed", "bf16-true"], typer.Option(help="Of the training.")
-]
+Precision = Annotated[Literal["32-true", "bf16-mixed", "16-mixed"], typer.Option(help="Of the training.")]
 Distribution = Annotated[str, typer.Option("--strategy", help="auto, or one of Lightning Fabric's ddp names.")]
 
 
