@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from sparring.files import write_bytes, write_text
+from sparring.files import replacing, write_bytes, write_text
 
 
 def test_writes_and_replaces(tmp_path):
@@ -25,3 +25,21 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_a_stream_that_breaks_off_leaves_nothing(tmp_path):
+    path = tmp_path / "a.txt"
+
+    def break_off():
+        with replacing(path) as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert os.listdir(tmp_path) == []
+    with replacing(path) as stream:
+        stream.write(b"whole")
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert os.listdir(tmp_path) == ["a.txt"]

@@ -14,7 +14,6 @@ def test_a_real_capture(shared):
     parts = list(captured(shared / "pcap" / "CIC-DDoS-2019-SynFlood.pcap.gz"))
     lines = np.concatenate([p.line for p in parts])
     assert lines.tolist() == list(range(1, len(lines) + 1))
-    assert len(parts) > 2
     for part in parts:
         assert set(part.table) == set(cicflowmeter_schema().names)
         assert all(np.isfinite(column).all() for column in part.table.values())

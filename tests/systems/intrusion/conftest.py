@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -45,3 +48,12 @@ def trained(nsl_file, tmp_path_factory):
     detector, schema, families = small_detector(rows_of(nsl_file))
     save(folder, detector, schema, families=families, note={"data": "made up"})
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of the real network data; the test is skipped where there is none."""
+    here = Path(os.environ.get("SPARRING_DATA", Path(__file__).parents[4] / "shared" / "data"))
+    if not (here / "network").is_dir():
+        pytest.skip(f"no real data at {here}: set SPARRING_DATA")
+    return here / "network"

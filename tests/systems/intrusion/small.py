@@ -9,12 +9,13 @@ import torch
 
 from sparring.network import FlowRows, Format, Schema, controlled, nslkdd_file, read
 from sparring.systems.intrusion.families import Families, fit_families
-from sparring.systems.intrusion.fit import fit_autoencoder, fit_stack
+from sparring.systems.intrusion.fit import AutoencoderSize, fit_autoencoder, fit_stack
 from sparring.systems.intrusion.model import Detector, Tail
 
-from .conftest import SMALL, SMALL_AUTOENCODER
+from .conftest import SMALL
 
 NAMES = nslkdd_file().schema.names
+AUTOENCODER = AutoencoderSize(hidden=(16, 4), members=2, epochs=6, batch=128, learning_rate=5e-3)
 
 
 def nsl_text(n: int, seed: int) -> str:
@@ -33,7 +34,7 @@ def _line(rng: np.random.Generator) -> str:
         record |= {
             "service": str(rng.choice(["smtp", "ftp", "ssh", "telnet", "private"], p=[0.4, 0.3, 0.2, 0.05, 0.05]))
         }
-        record |= {n: str(rng.poisson(0.5)) for n in ("hot", "num_compromised", "num_root", "num_shells")}
+        record |= {n: str(rng.poisson(0.5)) for n in ("hot", "num_compromised", "num_root")}
     if kind == "neptune":
         count, hosts = int(rng.integers(100, 300)), 255
         record |= {"service": "private", "flag": "S0", "src_bytes": "0", "dst_bytes": "0", "logged_in": "0"}
@@ -64,7 +65,7 @@ def small_detector(rows: FlowRows, form: Format | None = None) -> tuple[Detector
     g, half = torch.Generator().manual_seed(0), len(x) // 2
     layers = {
         "stack": fit_stack(x[:half], y[:half], torch.arange(schema.width), SMALL, generator=g),
-        "blind": fit_autoencoder(x[:half][~y[:half]], fixed, SMALL_AUTOENCODER, generator=g),
+        "blind": fit_autoencoder(x[:half][~y[:half]], fixed, AUTOENCODER, generator=g),
     }
     benign = x[half:][~y[half:]]
     with torch.no_grad():

@@ -65,6 +65,10 @@ def test_without_families_and_under_another_name(nsl_file, tmp_path):
     path = save(tmp_path, detector, schema, name="baseline")
     assert path.name == "baseline.safetensors"
     assert load(path).families is None
+    save(tmp_path, detector, schema, false_alarms=0.03)
+    assert load(tmp_path).false_alarms == 0.03
+    with pytest.raises(ValueError, match="false_alarms"):
+        save(tmp_path, detector, schema, false_alarms=0)
 
 
 def test_a_schema_of_another_width_is_not_stored(nsl_file, tmp_path):
@@ -124,6 +128,10 @@ def spoil_note(_tensors, meta):
     meta["note"] = 3
 
 
+def spoil_rate(_tensors, meta):
+    meta["false_alarms"] = 2
+
+
 def spoil_tensor(tensors, _meta):
     del tensors["detector.budget"]
 
@@ -139,6 +147,7 @@ def spoil_tensor(tensors, _meta):
         spoil_detector,
         spoil_families,
         spoil_note,
+        spoil_rate,
         spoil_tensor,
     ],
 )

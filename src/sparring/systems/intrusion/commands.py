@@ -34,7 +34,13 @@ memory. A detector judges the format that it was trained on; captures are judged
 """,
 )
 
-File = Annotated[Path, typer.Argument(help="A CSV of NSL-KDD, UNSW-NB15 or CICFlowMeter flows, or a capture (pcap, pcapng); plain or gzipped.", show_default=False)]
+File = Annotated[
+    Path,
+    typer.Argument(
+        help="A CSV of NSL-KDD, UNSW-NB15 or CICFlowMeter flows, or a capture (pcap, pcapng); plain or gzipped.",
+        show_default=False,
+    ),
+]
 Model = Annotated[
     Path | None,
     typer.Option(help="A run folder or a .safetensors file in it; default: the newest runs/intrusion-*."),

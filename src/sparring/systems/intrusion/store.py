@@ -99,7 +99,8 @@ def load(source: Path) -> Stored:
     if meta.get("version") != VERSION:
         raise BadInput(f"{path}: version {meta.get('version')!r} of the detector is not known here; train it again")
     for key, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+        finite = torch.isfinite(value) | ((key == "detector.ceiling") & torch.isposinf(value))
+        if value.is_floating_point() and not bool(finite.all()):
             raise BadInput(f"{path}: tensor {key!r} holds NaN or infinity; use the file as it was saved")
     try:
         return _built(tensors, meta)
