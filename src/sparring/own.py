@@ -25,7 +25,7 @@ from sparring.evaluation.masking import diagnose
 from sparring.evaluation.protocol import Adversary, evaluate, fingerprint
 from sparring.evaluation.scorecard import Check, Curve, Data, Row, Scorecard, Verdict
 from sparring.game import Batch, Game, Strategy, Task
-from sparring.objectives import Objective, cross_entropy, dlr, margin, misclassified
+from sparring.objectives import Objective, cross_entropy, dlr, misclassified
 from sparring.strategies.pgd_at import PGDAT
 from sparring.threats.base import ThreatModel
 from sparring.threats.lp import L1, L2, LInf
@@ -130,16 +130,8 @@ def assess(
     for name, model in models.items():
         found = evaluate(model, batch, players, generator=generator_for(seed, "attack"))
         rows += evaluation_rows(found, model=name, seeds=(seed,))
-        strongest = APGD(steps=100) if isinstance(model, nn.Module) else players[-1].attack
-        diagnosis = diagnose(
-            model,
-            batch,
-            threat,
-            attack=strongest,
-            objective=margin,
-            generator=generator_for(seed, "checks"),
-            name=name,
-        )
+        attack = None if isinstance(model, nn.Module) else players[-1].attack
+        diagnosis = diagnose(model, batch, threat, attack=attack, generator=generator_for(seed, "checks"), name=name)
         checks += diagnosis.checks
         verdicts.append(diagnosis.verdict)
     return Scorecard(
