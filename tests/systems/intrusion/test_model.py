@@ -47,6 +47,11 @@ def test_tail_never_calls_a_score_rarer_than_it_was(values, coarse):
     tail.check()
 
 
+def test_a_common_value_just_behind_a_rare_one_is_not_taken_for_rare():
+    benign = torch.tensor([-1.0, *[0.0] * 88, 1.0])
+    assert float(Tail.fit(benign)(torch.zeros(1)).exp()) == pytest.approx(90 / 89)
+
+
 def test_tail_refuses_one_value_and_knots_that_fall():
     with pytest.raises(ValueError, match="different scores"):
         Tail.fit(torch.ones(9))
@@ -87,13 +92,27 @@ def test_certificate_holds_under_any_move_of_the_other_columns(detector, flows, 
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.03, 0.2, 0.5])
-def test_matched_alarms_at_the_rate_and_keeps_the_layers_in_proportion(detector, flows, rate):
+def test_matched_alarms_at_the_rate(detector, flows, rate):
     x, y = flows
     benign = x[500:][~y[500:]]
     matched = detector.matched(benign, rate)
     alarms = float((matched(benign) > 0).double().mean())
     assert rate - 1.5 / len(benign) <= alarms <= rate
-    torch.testing.assert_close(matched.budget[0] / matched.budget[1], detector.budget[0] / detector.budget[1])
+    torch.testing.assert_close(matched(x) + matched.offset, detector(x))
+    torch.testing.assert_close(matched.matched(benign, 0.05)(x), detector.matched(benign, 0.05)(x))
+
+
+def test_a_ceiling_changes_no_verdict_and_ranks_below_the_certified_layer(detector, flows):
+    x, _ = flows
+    views, tails = dict(detector.layers.items()), list(detector.tails)
+    capped = Detector(views, tails, (0.02, 0.05), detector.reference, (0.1, math.inf)).eval()
+    free, low = detector.layer_logits(x), capped.layer_logits(x)
+    assert torch.equal(free > 0, low > 0)
+    assert torch.equal(free[:, 1], low[:, 1])
+    assert low[:, 0].max() < 0.1
+    order = free[:, 0].argsort()
+    rising = free[order, 0].diff() > 1e-9
+    assert (low[order, 0].diff()[rising] > 0).all()
 
 
 def test_rows_that_share_the_threshold_do_not_alarm(detector, flows):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,7 +43,8 @@ class Tail(nn.Module):
             raise ValueError("a tail needs benign rows with at least two different scores")
         above = counts.flip(0).cumsum(0).flip(0)  # rows at or above each value
         wanted = torch.logspace(0, math.log10(5 / len(ordered)), _KNOTS, dtype=torch.float64) * len(ordered)
-        picked = torch.searchsorted(-above.double(), -wanted).clamp(max=len(values) - 1).unique()
+        first = torch.searchsorted(-above.double(), -wanted)  # the first value that is rarer than each wanted one
+        picked = torch.cat([first, first - 1]).clamp(0, len(values) - 1).unique()
         if len(picked) < 2:
             picked = torch.tensor([0, len(values) - 1])
         knots, rare = values[picked], -torch.log(above[picked] / len(ordered))
@@ -88,19 +89,33 @@ class Detector(nn.Module):
     A layer alarms where benign traffic would score as high with a probability below its `budget`; by the union
     bound the false-alarm rate is at most the sum of the budgets (on traffic like the calibration rows). The
     maximum is the cascade "layer 2 re-examines what layer 1 calls benign" written as one score, so an attacker
-    who lowers it has beaten every layer. A logit above t means an alarm with all budgets times exp(-t).
+    who lowers it has beaten every layer.
+
+    A layer with a finite `ceiling` c raises alarms like any other, but ranks them lower: its positive logits z
+    become c z / (1 + z), strictly increasing and below c. An operator who needs fewer alarms then loses those of
+    a layer that the attacker can see through before those of a layer that it cannot touch. `offset` is taken off
+    the logit, see `matched`.
     """
 
     budget: Tensor
+    ceiling: Tensor
+    offset: Tensor
     reference: Tensor
 
     def __init__(
-        self, layers: Mapping[str, View], tails: Sequence[Tail], budget: Sequence[float], reference: Tensor
+        self,
+        layers: Mapping[str, View],
+        tails: Sequence[Tail],
+        budget: Sequence[float],
+        reference: Tensor,
+        ceiling: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleDict(layers)
         self.tails = nn.ModuleList(tails)
         self.register_buffer("budget", torch.tensor(budget, dtype=torch.float64))
+        self.register_buffer("ceiling", torch.tensor(ceiling or [math.inf] * len(budget), dtype=torch.float64))
+        self.register_buffer("offset", torch.zeros((), dtype=torch.float64))
         self.register_buffer("reference", reference.double())
 
     @property
@@ -112,7 +127,9 @@ class Detector(nn.Module):
         """Every layer's logit `(n, layers)`, float64; positive where the layer alone would alarm."""
         pairs = list(zip(self.layers.values(), self.tails, strict=True))
         parts = [torch.stack([tail(layer(rows)) for layer, tail in pairs], dim=1) for rows in x.split(_CHUNK)]
-        return torch.cat(parts) + self.budget.log()
+        z = torch.cat(parts) + self.budget.log()
+        ranked = torch.where(torch.isfinite(self.ceiling), self.ceiling.clamp(max=1e9) * z / (1 + z.clamp_min(0)), z)
+        return torch.where(z > 0, ranked, z) - self.offset
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer_logits(x).amax(1)
@@ -132,30 +149,33 @@ class Detector(nn.Module):
         keep = [i for i, name in enumerate(self.names) if name in names]
         if len(keep) != len(names):
             raise ValueError(f"the layers are {', '.join(self.names)}; got {', '.join(names)}")
-        views, tails = list(self._views()), list(self._tails())
-        return Detector(
-            dict(views[i] for i in keep), [tails[i] for i in keep], self.budget[keep].tolist(), self.reference
-        ).eval()
+        return self._with(keep, self.budget[keep])
 
     def spend(self, *budget: float) -> Detector:
         """The detector with other false-alarm budgets, one a layer (they share the modules)."""
         if len(budget) != len(self.names) or not all(0 < b <= 1 for b in budget):
             raise ValueError(f"give {len(self.names)} budgets in (0, 1], got {budget}")
-        return Detector(dict(self._views()), list(self._tails()), budget, self.reference).eval()
+        return self._with(range(len(budget)), torch.tensor(budget))
+
+    def _with(self, keep: Sequence[int], budget: Tensor) -> Detector:
+        pairs, tails = list(self.layers.items()), list(self.tails)
+        layers = {pairs[i][0]: cast(View, pairs[i][1]) for i in keep}
+        ceiling = self.ceiling[list(keep)].tolist()
+        chosen = [cast(Tail, tails[i]) for i in keep]
+        other = Detector(layers, chosen, budget.tolist(), self.reference, ceiling)
+        other.offset.copy_(self.offset)
+        return other.eval()
 
     @torch.no_grad()
     def matched(self, benign: Tensor, rate: float) -> Detector:
-        """The detector with all budgets scaled so that at most the share `rate` of the `benign` rows alarms.
+        """The detector with the threshold at which at most the share `rate` of the `benign` rows alarms.
 
         On held-out training rows this is calibration. On test rows it is an oracle: it compares detectors at equal
         false alarms, and no one could have set such a threshold beforehand.
         """
-        ordered = self(benign).sort().values
-        threshold = float(ordered[len(ordered) - 1 - int(rate * len(ordered))])
-        moved = Detector(dict(self._views()), list(self._tails()), self.budget.tolist(), self.reference)
-        # A little above the threshold: many benign rows can share one score, and rounding must not let them alarm.
-        moved.budget.mul_(math.exp(-threshold - 1e-9))
-        return moved.eval()
+        moved = self._with(range(len(self.names)), self.budget)
+        moved.offset.add_(threshold(self(benign), rate))
+        return moved
 
     @torch.no_grad()
     def explain(self, x: Tensor, groups: Mapping[str, Sequence[int]], top: int = 3) -> list[Explanation]:
@@ -174,12 +194,6 @@ class Detector(nn.Module):
             index = int(deciding[row])
             out.append(Explanation(self.names[index], float(logits[row, index]), tuple(f for f in named if f[1] > 0)))
         return out
-
-    def _views(self) -> Iterator[tuple[str, View]]:
-        return ((name, cast(View, layer)) for name, layer in self.layers.items())
-
-    def _tails(self) -> Iterator[Tail]:
-        return (cast(Tail, tail) for tail in self.tails)
 
     def describe(self) -> dict[str, Any]:
         """The architecture as data: what `build` needs beside the tensors."""
@@ -205,9 +219,17 @@ class Detector(nn.Module):
                 part.check()
             elif isinstance(part, View) and not bool(((part.columns >= 0) & (part.columns < width)).all()):
                 raise BadInput("detector: tensor 'columns' points outside the input; use the file as it was saved")
-        if len(layers) != len(tails) or not bool((model.budget > 0).all()):
-            raise BadInput("detector: every layer needs a tail and a positive budget; use the file as it was saved")
+        sound = bool((model.budget > 0).all() and (model.ceiling > 0).all() and torch.isfinite(model.offset))
+        if len(layers) != len(tails) or not sound:
+            raise BadInput("detector: every layer needs a tail, a budget and a ceiling; use the file as it was saved")
         return model
+
+
+def threshold(logits: Tensor, rate: float) -> float:
+    """The lowest threshold that at most the share `rate` of the logits `(n,)` exceeds."""
+    ordered = logits.sort().values
+    # A little above: many benign rows can share one score, and rounding must not let them alarm.
+    return float(ordered[len(ordered) - 1 - int(rate * len(ordered))]) + 1e-9
 
 
 def _describe(layer: View) -> dict[str, Any]:
