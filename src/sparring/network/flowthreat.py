@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sparring.network.schema import Array, Control, Schema, Table
+from sparring.network.schema import Array, Control, Relation, Schema, Table, take
 
 _ROUNDING = 1e-9
+_ROUNDS = 4  # of repairing and giving fields back; what still fails then goes back whole
 Mask = NDArray[np.bool_]
 
 
@@ -79,7 +80,7 @@ class FlowThreat:
         out = z.copy()
         rows = np.flatnonzero(self._violation(z, ref, clean) > 0)
         if len(rows):
-            out[rows] = self._repaired(z[rows], ref[rows], {n: c[rows] for n, c in clean.items()})
+            out[rows] = self._repaired(z[rows], ref[rows], take(clean, rows))
         return torch.from_numpy(out).to(x.device)
 
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -171,29 +172,32 @@ class FlowThreat:
         changed = np.flatnonzero((z != ref).any(1))
         if len(changed) == 0:
             return total
-        z, ref, clean = z[changed], ref[changed], {n: c[changed] for n, c in clean.items()}
+        z, ref, clean = z[changed], ref[changed], take(clean, changed)
         table = {**clean, **self.schema.decode(z, self.moved)}
         extra = sum(self._excess(z, ref, clean).values(), np.zeros(len(z)))
         for name in self.moved:
             f, at = self.schema[name], self.schema.slices[name].start
             if f.spacing:
                 extra += np.abs(f.unit(table[name]) - z[:, at]) > _ROUNDING
-        now, before = self.schema.broken(table), self.schema.broken(clean)
-        total[changed] += extra + sum((now[r] & ~before[r] for r in now), np.zeros(len(z)))
+        total[changed] += extra + sum((rows for _, rows in self._newly_broken(table, clean)), np.zeros(len(z)))
         return total
 
     def _repaired(self, z: Array, ref: Array, clean: Table) -> Array:
         boxes = self._boxes(ref, clean)
-        z = np.where(np.isfinite(z), z, ref)
+        z, out = np.where(np.isfinite(z), z, ref), ref.copy()
         table = {**clean, **{lever.feature: self._snapped(lever, z, lo, up, clean) for lever, lo, up in boxes}}
-        before = self.schema.broken(clean)
-        for _ in range(3):
-            table = self._kept(self.schema.repair(table, clean), clean)
-            self._revert(table, ref, clean, before)
-        table = self._kept(self.schema.repair(table, clean), clean)
-        out = self._encoded(table, ref, clean)
-        bad = self._violation(out, ref, clean) > 0
-        out[bad] = ref[bad]
+        rows = np.arange(len(z))
+        for _ in range(_ROUNDS):
+            repaired = self.schema.repair(table, clean)
+            table = {n: repaired[n] if n in self.moved else clean[n] for n in self.schema.names}
+            done = self._encoded(table, ref, clean)
+            bad = self._violation(done, ref, clean) > 0
+            out[rows[~bad]] = done[~bad]
+            rows = rows[bad]
+            if len(rows) == 0:
+                break
+            table, clean, ref = take(table, bad), take(clean, bad), ref[bad]
+            self._revert(table, done[bad], ref, clean)
         return out
 
     def _snapped(self, lever: Lever, z: Array, low: Array, high: Array, clean: Table) -> NDArray[np.generic]:
@@ -208,20 +212,31 @@ class FlowThreat:
             raw = np.where(f.unit(raw) < low - _ROUNDING, f.snap(raw + f.spacing), raw)
         return raw
 
-    def _kept(self, table: Table, clean: Table) -> Table:
-        return {n: table[n] if n in self.moved else clean[n] for n in self.schema.names}
-
-    def _revert(self, table: Table, ref: Array, clean: Table, before: dict[str, Mask]) -> None:
-        """Give the fields of every broken relation, and every field outside its box, their clean values back."""
-        excess = self._excess(self._encoded(table, ref, clean), ref, clean)
+    def _revert(self, table: Table, encoded: Array, ref: Array, clean: Table) -> None:
+        """Give the fields of every newly broken relation, and every field outside its box, their clean values back."""
+        excess = self._excess(encoded, ref, clean)
         for name, amount in excess.items():
             table[name] = np.where(amount > 0, clean[name], table[name])
-        levers = set(excess)
-        now = self.schema.broken(table)
-        for relation in self.schema.relations:
-            bad = now[relation.name] & ~before[relation.name]
-            for name in levers & set(relation.columns) if bad.any() else ():
-                table[name] = np.where(bad, clean[name], table[name])
+        # Judged after the box, or a repair that leaves the box would be undone and made again for ever.
+        for relation, broken in self._newly_broken(table, clean):
+            for name in excess.keys() & set(relation.columns):
+                table[name] = np.where(broken, clean[name], table[name])
+
+    def _newly_broken(self, table: Table, clean: Table) -> list[tuple[Relation, Mask]]:
+        """Relations that rows of `table` break and their clean records keep, with those rows."""
+        found = []
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for relation in self._touched:
+                now = np.asarray(relation.broken(table), dtype=bool)
+                if now.any():
+                    now &= ~np.asarray(relation.broken(clean), dtype=bool)
+                    found.append((relation, now))
+        return found
+
+    @cached_property
+    def _touched(self) -> tuple[Relation, ...]:
+        """The relations that a moved field takes part in: no other can break."""
+        return tuple(r for r in self.schema.relations if set(r.columns) & set(self.moved))
 
     def _encoded(self, table: Table, ref: Array, clean: Table) -> Array:
         """The table's matrix; cells equal to the clean record keep the clean record's bits."""
