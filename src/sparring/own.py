@@ -49,8 +49,9 @@ def harden(
     """A hardened copy of `model`, trained on `data = (x, y)`; the given model stays as it is.
 
     By default PGD adversarial training (`PGDAT`, ten steps) with Adam at 1e-3. A share `validation` of the data is
-    held out, and the epoch with the best mean of clean and attacked accuracy on it is kept. With a `folder`, checkpoints go there
-    and a stopped training continues. Any strategy whose adversary is an attack fits: `TRADES()`, `AWP(PGDAT())`, ...
+    held out, and the epoch with the best mean of clean and attacked accuracy on it is kept. With a `folder`,
+    checkpoints go there and a stopped training continues. Any strategy whose adversary is an attack fits:
+    `TRADES()`, `AWP(inner=PGDAT())`, ...
     """
     x, y = data
     if not 0 < validation < 1:
