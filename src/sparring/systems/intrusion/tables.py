@@ -19,24 +19,29 @@ def print_alerts(file: Path, model: Path, first: Sequence[Alert], tally: Tally, 
     """The first alerts, what they add up to, and where the rest is."""
     parts: list[Table | Text] = [_text(f"{file}  judged by {model}", "dim")]
     if first:
-        table = _table("line", "time", "from", "to", "class", "logit", "false alarm", "layer", "because of")
-        for alert in first:
-            where = alert.address
-            table.add_row(
-                *map(
-                    _text, (str(alert.line), where.get("time", ""), _end(where, "source"), _end(where, "destination"))
-                ),
-                _text(alert.name, "bold"),
-                *map(_text, (f"{alert.logit:+.2f}", f"{alert.false_alarm:.1e}", alert.layer, _because(alert.causes))),
-            )
+        told = {
+            "line": [str(alert.line) for alert in first],
+            "time": [alert.address.get("time", "") for alert in first],
+            "from": [_end(alert.address, "source") for alert in first],
+            "to": [_end(alert.address, "destination") for alert in first],
+            "class": [alert.name for alert in first],
+            "logit": [f"{alert.logit:+.2f}" for alert in first],
+            "false alarm": [f"{alert.false_alarm:.1e}" for alert in first],
+            "layer": [alert.layer for alert in first],
+            "because of": [_because(alert.causes) for alert in first],
+        }
+        told = {title: column for title, column in told.items() if any(column)}
+        table = _table(*told)
+        for cells in zip(*told.values(), strict=True):
+            table.add_row(*map(_text, cells))
         parts.append(table)
     if tally.alerts > len(first):
         rest = "all are in the file below" if out else "write all with --out alerts.jsonl"
         parts.append(_text(f"... and {tally.alerts - len(first):,} more; {rest}", "dim"))
     classes = ", ".join(f"{name} {count:,}" for name, count in tally.classes.most_common())
     layers = ", ".join(f"{name} {count:,}" for name, count in tally.layers.most_common())
-    told = f" ({classes}; decided by {layers})" if tally.alerts else ""
-    parts.append(_text(f"{tally.alerts:,} alerts in {tally.rows:,} flows{told}, {tally.rate:,.0f} flows/s", "bold"))
+    kinds = f" ({classes}; decided by {layers})" if tally.alerts else ""
+    parts.append(_text(f"{tally.alerts:,} alerts in {tally.rows:,} flows{kinds}, {tally.rate:,.0f} flows/s", "bold"))
     if tally.unknown:
         fields = ", ".join(f"{name} in {count:,}" for name, count in tally.unknown.items())
         parts.append(_text(f"categories the detector never learnt: {fields} flows; judged by their other fields"))
@@ -69,6 +74,7 @@ def print_explanation(told: Told) -> None:
             _text(f"line {told.line}{ends}: {verdict} (logit {told.logit:+.2f})", "bold"),
             layers,
             reach,
+            _text("each field by itself; a record that exists must keep the format's rules as well", "dim"),
             _text(_certificate(told)),
         ]
     )
