@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,9 @@ from sparring.engine.system import System
 from sparring.errors import BadInput
 from sparring.evaluation.scorecard import Scorecard
 from sparring.report import write
+
+_OPENING = {"run.json", "config.yaml", ".lock"}
+"""What `Run.create` writes before the experiment begins."""
 
 
 def launch(
@@ -42,25 +46,26 @@ def launch(
     command += ["--config", str(file)] if file else []
     command += ["--data", str(data)] if data else []
     command += [part for text in overrides for part in ("--set", text)]
-    run = Run.create(
-        folder,
-        config,
-        seed=seed,
-        preset=preset,
-        system=name,
-        data=data,
-        command=shlex.join(command),
-        hardware=hardware or Hardware(),
-        track=tuple(track),
-        quiet=quiet,
-    )
-    try:
-        done = folder / "scorecard.json"
-        if done.exists():
-            return Scorecard.load(done), folder
-        return _finish(run, system.experiment(config, run)), folder
-    finally:
-        run.close()
+    with _nothing_left(folder):
+        run = Run.create(
+            folder,
+            config,
+            seed=seed,
+            preset=preset,
+            system=name,
+            data=data,
+            command=shlex.join(command),
+            hardware=hardware or Hardware(),
+            track=tuple(track),
+            quiet=quiet,
+        )
+        try:
+            done = folder / "scorecard.json"
+            if done.exists():
+                return Scorecard.load(done), folder
+            return _finish(run, system.experiment(config, run)), folder
+        finally:
+            run.close()
 
 
 def again(
@@ -80,19 +85,20 @@ def again(
     config = configs.resolve(system.config, None, source / "config.yaml", overrides)
     folder = out or source / verb
     command = ["sparring", verb, str(source), *(part for text in overrides for part in ("--set", text))]
-    run = Run.create(
-        folder,
-        config,
-        seed=origin.seed,
-        preset=origin.preset,
-        system=origin.system,
-        data=data,
-        command=shlex.join(command),
-    )
-    try:
-        return _finish(run, action(config, run, source)), folder
-    finally:
-        run.close()
+    with _nothing_left(folder):
+        run = Run.create(
+            folder,
+            config,
+            seed=origin.seed,
+            preset=origin.preset,
+            system=origin.system,
+            data=data,
+            command=shlex.join(command),
+        )
+        try:
+            return _finish(run, action(config, run, source)), folder
+        finally:
+            run.close()
 
 
 def preset_of(system: System, name: str) -> dict[str, object]:
@@ -100,6 +106,22 @@ def preset_of(system: System, name: str) -> dict[str, object]:
     if name not in system.presets:
         raise BadInput(f"--preset {name}: {system.name} has {', '.join(system.presets)}")
     return dict(system.presets[name])
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """Where bad input ends a run before it produced anything, the folders made for it go again."""
+    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        yield
+    except BadInput:
+        if made and folder.is_dir() and {p.name for p in folder.iterdir()} <= _OPENING:
+            for path in folder.iterdir():
+                path.unlink()
+            with suppress(OSError):  # another run may have moved in beside it
+                for path in made:
+                    path.rmdir()
+        raise
 
 
 def _finish(run: Run, card: Scorecard) -> Scorecard:

@@ -15,6 +15,7 @@ import threading
 import pytest
 
 from sparring.cli import main
+from sparring.network import cicflowmeter_file, unsw_file
 from sparring.systems.intrusion.detect import COLUMNS, detect
 from sparring.systems.intrusion.store import load
 
@@ -36,6 +37,23 @@ def cli(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return call
+
+
+@pytest.mark.parametrize(("label", "word"), [("surprise", "unknown label 'surprise'"), ("", "unknown label ''")])
+def test_training_refuses_unknown_labels_and_leaves_nothing(monkeypatch, capsys, tmp_path, label, word):
+    names = cicflowmeter_file().schema.names
+    lines = [",".join([*names, "Label"]), *[",".join(["6"] * len(names) + [kind]) for kind in ("BENIGN", "Syn", label)]]
+    (tmp_path / "flows.csv").write_text("\n".join(lines) + "\n")
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "intrusion", "--set", "data=cicflowmeter", "--data", "flows.csv"]
+    monkeypatch.setattr(sys, "argv", ["sparring", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert word in err
+    assert "line 4" in err
+    assert os.listdir() == ["flows.csv"]
 
 
 @pytest.fixture
@@ -163,8 +181,6 @@ def test_malformed_bytes(refused, tmp_path, nsl_file):
 
 
 def test_a_column_that_is_missing_is_named(refused, tmp_path):
-    from sparring.network import unsw_file
-
     path = tmp_path / "unsw.csv"
     path.write_text(",".join(n for n in unsw_file().schema.names if n != "sbytes") + "\n" + ",".join("1" * 41) + "\n")
     assert "trained on nsl-kdd" in refused(path)
