@@ -13,6 +13,7 @@ from torch import Tensor
 from sparring.attacks.base import Queries
 from sparring.engine.run import Run
 from sparring.engine.system import scorecard
+from sparring.errors import BadInput
 from sparring.evaluation.figures import evaluation_rows
 from sparring.evaluation.protocol import Evaluation, Outcome, Proof, fingerprint
 from sparring.evaluation.scorecard import Row, Scorecard, Verdict
@@ -33,7 +34,7 @@ def experiment(config: Config, run: Run) -> Scorecard:
     seeds = tuple(range(run.seed, run.seed + config.seeds))
     bouts = [bout(config, run, seed) for seed in seeds]
     last = bouts[-1]
-    keep(run, last)
+    keep(config, run, last)
     return told(config, run, seeds, bouts)
 
 
@@ -70,7 +71,10 @@ def _last_seed(config: Config, run: Run) -> int:
 def _again(config: Config, run: Run, source: Path, foes: Sequence[Foe] | None) -> Bout:
     seed = _last_seed(config, run)
     traffic = load(config, run, seed)
-    models = {"baseline": stored(source / "baseline.safetensors").detector, "hardened": stored(source).detector}
+    plain, hard = stored(source / "baseline.safetensors"), stored(source)
+    if hard.schema.to_json() != traffic.schema.to_json():
+        raise BadInput(f"{source}: was trained on another split; leave data, train_rows and seeds as they were")
+    models = {"baseline": plain.detector, "hardened": hard.detector}
     return spar(models, traffic, config, run, seed, foes)
 
 
@@ -112,12 +116,20 @@ def spar(
     return Bout(traffic, models, rows, games)
 
 
-def keep(run: Run, last: Bout) -> None:
+def keep(config: Config, run: Run, last: Bout) -> None:
     """Store both detectors of the last seed: `model` is the hardened one, `baseline` the plain one."""
     train = last.traffic.train
     families = fit_families(train.x[train.y == 1], train.family[train.y.numpy() == 1])
     for name, model in (("model", last.models["hardened"]), ("baseline", last.models["baseline"])):
-        save(run, model, last.traffic.schema, families=families, note={"data": last.traffic.format}, name=name)
+        save(
+            run,
+            model,
+            last.traffic.schema,
+            false_alarms=config.false_alarms,
+            families=families,
+            note={"data": config.data},
+            name=name,
+        )
 
 
 def train_baseline(traffic: Traffic, config: Config, run: Run, seed: int) -> Detector:
@@ -164,6 +176,7 @@ def play(model: Detector, rows: Part, foes: Sequence[Foe], traffic: Traffic, run
     with run.progress(f"attacks on {label}", len(foes)) as bar:
         for foe in foes:
             outcomes.append(_remembered(run, f"{label}-{_slug(foe.name)}", foe, model, rows))
+            run.log({"recall": float(outcomes[-1].right.float().mean())}, name=f"{label}/{foe.name}")
             bar.advance()
     proof = Proof("blind layer", widest(traffic.schema).threat, certified)
     return Evaluation(clean, tuple(outcomes), fingerprint(rows.x, rows.y), (proof,))
