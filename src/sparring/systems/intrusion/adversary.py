@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -118,10 +117,10 @@ def sparring_partners(schema: Schema, train: Part, queries: int) -> list[Sparrin
     return [*partners, partner(box(schema, TRAINED_BOX))] if boxed(schema) else partners
 
 
-def roster(schema: Schema, queries: int, surrogates: Mapping[str, Model]) -> list[Foe]:
-    """Everybody the evaluation plays: seen ones first, then held-out radii, actions, knowledge and surrogates.
+def roster(schema: Schema, queries: int, surrogate: Model | None = None) -> list[Foe]:
+    """Everybody the evaluation plays: seen ones first, then held-out radii, actions and knowledge.
 
-    `surrogates` maps names to models whose adversarial records are carried over to the detector.
+    `surrogate` is another detector, whose adversarial records are carried over.
     """
     search, trained, free = ConstrainedSearch(queries=queries), TRAINED_ACTIONS[schema.name], widest(schema)
     unseen = [a for a in action_space(schema).actions if a not in trained]
@@ -133,7 +132,8 @@ def roster(schema: Schema, queries: int, surrogates: Mapping[str, Model]) -> lis
     if boxed(schema):
         foes += [Foe("box, radius 0.3", search, box(schema, 0.3)), Foe(FREE_BOX, search, free)]
     foes.append(Foe("labels only", DecisionSearch(queries=queries), free))
-    foes += [Foe(f"transfer from {name}", search, free, source=model) for name, model in surrogates.items()]
+    if surrogate is not None:
+        foes.append(Foe("transfer from the other detector", search, free, source=surrogate))
     return foes
 
 

@@ -110,8 +110,8 @@ def spar(
     rows = attacked(traffic.test, config.attacked, run.generator("attacked"))
     games = {}
     for name, model in models.items():
-        others = {other: models[other] for other in models if other != name}
-        players = roster(traffic.schema, config.queries, others) if foes is None else foes
+        other = next(m for n, m in models.items() if n != name)
+        players = roster(traffic.schema, config.queries, other) if foes is None else foes
         games[name] = play(model, rows, players, traffic, run, f"{name}-{seed}")
     return Bout(traffic, models, rows, games)
 
