@@ -1,7 +1,4 @@
-"""Write docs/benchmarks.md from the committed results, so that the documentation quotes nothing by hand.
-
-    python benchmarks/page.py
-"""
+"""Write docs/benchmarks.md from the committed results (`python benchmarks/page.py`): nothing is quoted by hand."""
 
 from __future__ import annotations
 
