@@ -21,12 +21,9 @@ PEERS = ("torchattacks==3.5.1", "adv-lib==0.2.8", "adversarial-robustness-toolbo
 STAMP = "\n".join((*NEEDS, *PEERS))
 
 
-def enter() -> None:
-    """Return inside the peers' environment; elsewhere make it if need be and start the script again in it."""
-    python = FOLDER / "bin" / "python"
-    if Path(sys.prefix).resolve() == FOLDER.resolve():
-        return
-    stamp = FOLDER / "peers.txt"
+def install() -> Path:
+    """Make the peers' environment if need be; returns its Python."""
+    python, stamp = FOLDER / "bin" / "python", FOLDER / "peers.txt"
     if not stamp.exists() or stamp.read_text() != STAMP:
         print(f"making {FOLDER.name} with {', '.join(PEERS)}", flush=True)
         venv.create(FOLDER, with_pip=True, clear=True)
@@ -34,6 +31,21 @@ def enter() -> None:
         subprocess.run([*install, *NEEDS], check=True)
         subprocess.run([*install, "--no-deps", *PEERS], check=True)
         stamp.write_text(STAMP)
+    return python
+
+
+def borrow() -> None:
+    """Let this process import the peers behind its own packages; the environment must be installed."""
+    (packages,) = FOLDER.glob("lib/python*/site-packages")
+    if str(packages) not in sys.path:
+        sys.path.append(str(packages))
+
+
+def enter() -> None:
+    """Return inside the peers' environment; elsewhere make it if need be and start the script again in it."""
+    if Path(sys.prefix).resolve() == FOLDER.resolve():
+        return
+    python = install()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     environment = os.environ | threads | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
     os.execve(python, [str(python), *sys.argv], environment)
