@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,7 +34,7 @@ from sparring.threats.lp import L1, L2, LInf
 
 def harden(
     model: nn.Module,
-    data: Batch,
+    data: Batch | tuple[np.ndarray, np.ndarray],
     threat: ThreatModel,
     *,
     strategy: Strategy | None = None,
@@ -48,12 +49,14 @@ def harden(
 ) -> nn.Module:
     """A hardened copy of `model`, trained on `data = (x, y)`; the given model stays as it is.
 
+    Tensors are taken as they are; of arrays, floats become torch's default type and whole numbers int64.
+
     By default PGD adversarial training (`PGDAT`, ten steps) with Adam at 1e-3. A share `validation` of the data is
     held out, and the epoch with the best mean of clean and attacked accuracy on it is kept. With a `folder`,
     checkpoints go there and a stopped training continues. Any strategy whose adversary is an attack fits:
     `TRADES()`, `AWP(inner=PGDAT())`, ...
     """
-    x, y = data
+    x, y = _tensors(data)
     if not 0 < validation < 1:
         raise ValueError(f"validation must be a share between 0 and 1, got {validation}")
     order = torch.randperm(len(x), generator=generator_for(seed, "split"))
@@ -109,7 +112,7 @@ def adversaries_for(threat: ThreatModel) -> tuple[Adversary, ...]:
 
 def assess(
     models: Mapping[str, Model],
-    batch: Batch,
+    batch: Batch | tuple[np.ndarray, np.ndarray],
     threat: ThreatModel,
     *,
     adversaries: Sequence[Adversary] | None = None,
@@ -124,6 +127,7 @@ def assess(
     every model's verdict comes from the checks of `diagnose`. `sparring.report.write` makes the page of it.
     """
     start = time.monotonic()
+    batch = _tensors(batch)
     players = tuple(adversaries) if adversaries is not None else adversaries_for(threat)
     rows: list[Row] = []
     checks: list[Check] = []
@@ -150,6 +154,16 @@ def assess(
         curves=_curves(models, batch, threat, seed, radii),
         seconds=time.monotonic() - start,
     )
+
+
+def _tensors(data: Batch | tuple[np.ndarray, np.ndarray]) -> Batch:
+    x, y = (part if isinstance(part, torch.Tensor) else _tensor(np.asarray(part)) for part in data)
+    return x, y
+
+
+def _tensor(array: np.ndarray) -> torch.Tensor:
+    found = torch.tensor(array)
+    return found.to(torch.get_default_dtype() if found.is_floating_point() else torch.int64)
 
 
 def _curves(
