@@ -98,7 +98,7 @@ def _examples() -> tuple[sc.Example, ...]:
             title="A password-guessing flow padded and stretched until the baseline calls it benign",
             adversary=MOEVA,
             changes=tuple(sc.Change(name=n, before=b, after=a) for n, b, a in fields),
-            outcome=(("baseline", "attack (0.97)", "benign (0.31)"), ("hardened", "attack (0.95)", "attack (0.95)")),
+            outcome=(("baseline", "attack (0.97)", "benign (0.31)"), ("hardened", "attack (0.95)", "attack (0.91)")),
             note="All relations between features hold after the change.",
         ),
     )

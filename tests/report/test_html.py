@@ -87,6 +87,7 @@ def test_the_report_says_what_was_asked_found_and_how_to_repeat_it(intrusion: Sc
         "2 min 51 s",
     ):  # fmt: skip
         assert expected in words, expected
+    assert words.count("(turned)") == 1, "another score of the same verdict has not turned"
 
 
 def test_an_unreliable_result_prints_flags_instead_of_figures(unreliable: Scorecard, tmp_path: Path) -> None:

@@ -123,4 +123,6 @@ def _verdicts(card: Scorecard) -> list[Text]:
         given = summary.verdict(card, model)
         style = colours[given.status] if given else "yellow"
         out.append(_text(f"{model}: {summary.verdict_text(card, model)}", style))
+        failed = [check for check in card.checks if check.model == model and not check.passed]
+        out += [_text(f"  {check.name}: {check.detail}", "dim") for check in failed]
     return out

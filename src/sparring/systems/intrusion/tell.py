@@ -21,6 +21,9 @@ from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic
 from sparring.systems.intrusion.model import Detector
 
+_FIELDS = 12
+"""Changed fields that an example shows."""
+
 TITLE = "Intrusion detection that withstands adversarial flows"
 PAPERS = (
     "Soltani, Nejadshamsi, Abou El Houda, Khoury, Costa, Falk, Avila, Enhancing Network Intrusion Detection Systems: "
@@ -104,13 +107,17 @@ def examples(
     for family, index in list(chosen.items())[:4]:
         before, after = rows.x[index : index + 1], outcome.x_adv[index : index + 1]
         verdicts = tuple((name, _verdict(m, before), _verdict(m, after)) for name, m in models.items())
+        changes = _changes(traffic.schema, before, after)
+        note = "Made against the baseline; the hardened detector sees the same flow."
+        if len(changes) > _FIELDS:
+            note += f" {len(changes)} fields changed; the first {_FIELDS} of them are shown."
         told.append(
             Example(
                 title=f"{family}: what the attacker changed",
                 adversary=ALL_ACTIONS,
-                changes=_changes(traffic.schema, before, after),
+                changes=changes[:_FIELDS],
                 outcome=verdicts,
-                note="Made against the baseline; the hardened detector sees the same flow.",
+                note=note,
             )
         )
     return tuple(told)
@@ -189,8 +196,10 @@ def _verdict(detector: Detector, x: Tensor) -> str:
 def _changes(schema: Schema, before: Tensor, after: Tensor) -> tuple[Change, ...]:
     old, new = (schema.labels(schema.decode(x.numpy())) for x in (before, after))
     moved = [name for name in schema.names if old[name][0] != new[name][0]]
-    return tuple(Change(name=name, before=_shown(old[name][0]), after=_shown(new[name][0])) for name in moved[:12])
+    return tuple(Change(name=name, before=_shown(old[name][0]), after=_shown(new[name][0])) for name in moved)
 
 
 def _shown(value: object) -> str:
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:,.6g}"
