@@ -1,1 +1,1 @@
-""""""
+"""The complete systems; none imports another."""

@@ -15,7 +15,10 @@ import threading
 import pytest
 
 from sparring.cli import main
+from sparring.engine.config import resolve
+from sparring.errors import BadInput
 from sparring.network import cicflowmeter_file, unsw_file
+from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.detect import COLUMNS, detect
 from sparring.systems.intrusion.store import load
 
@@ -261,3 +264,9 @@ def test_help_teaches(cli):
     _, text, _ = cli("detect", "--help")
     for word in ("--false-alarms", "--out", "CICFlowMeter", "pcap"):
         assert word in text
+
+
+@pytest.mark.parametrize("setting", ["attacked=-5", "queries=0", "seeds=0", "false_alarms=2", "train_rows=-1"])
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(BadInput, match=setting):
+        resolve(Config, overrides=[setting])

@@ -159,11 +159,13 @@ def test_crafted_files(copy, change):
 def test_newest_run(trained, tmp_path):
     with pytest.raises(BadInput, match="sparring run intrusion"):
         newest(tmp_path)
-    for age, name in enumerate(["intrusion-quick-1", "intrusion-paper-0", "other-quick-0"]):
+    for age, name in enumerate(["another-system", "demo", "intrusion-paper-0"]):
         shutil.copytree(trained, tmp_path / name)
         os.utime(tmp_path / name / "model.safetensors", (1e9 - age, 1e9 - age))
     (tmp_path / "intrusion-unfinished").mkdir()
-    assert newest(tmp_path).name == "intrusion-quick-1"
+    side = tmp_path / "another-system" / "model.json"
+    side.write_text(side.read_text().replace("intrusion detector", "driving policy"))
+    assert newest(tmp_path).name == "demo"
 
 
 def test_the_format_has_the_stored_ranges(trained):

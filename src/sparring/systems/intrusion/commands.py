@@ -43,7 +43,7 @@ File = Annotated[
 ]
 Model = Annotated[
     Path | None,
-    typer.Option(help="A run folder or a .safetensors file in it; default: the newest runs/intrusion-*."),
+    typer.Option(help="A run folder or a .safetensors file in it; default: the newest intrusion run in runs/."),
 ]
 Form = Annotated[
     str | None,

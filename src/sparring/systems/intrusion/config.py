@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from sparring.systems.intrusion.fit import AutoencoderSize, StackSize
 from sparring.systems.intrusion.harden import Rounds
@@ -24,26 +26,30 @@ class Config:
             "(--data, SPARRING_DATA or the cache); cicflowmeter: any labelled CSV of that tool"
         ),
     )
-    seeds: int = field(
+    seeds: Annotated[int, Field(ge=1)] = field(
         default=1, metadata=_help("independent repetitions, from the run's seed on; 3 or more to publish")
     )
-    train_rows: int = field(
+    train_rows: Annotated[int, Field(ge=0)] = field(
         default=16_000,
         metadata=_help(
             "training rows, drawn at random (0: all); a quarter more is held out of training for thresholds"
         ),
     )
-    false_alarms: float = field(
+    false_alarms: Annotated[float, Field(gt=0, lt=1)] = field(
         default=0.03, metadata=_help("share of benign flows that may raise an alarm, over all layers together")
     )
     stack: StackSize = field(default_factory=StackSize)
     autoencoder: AutoencoderSize = field(default_factory=AutoencoderSize)
     sparring: Rounds = field(default_factory=Rounds)
-    training_queries: int = field(default=120, metadata=_help("detector queries per row that a training adversary has"))
-    attacked: int = field(
+    training_queries: Annotated[int, Field(ge=1)] = field(
+        default=120, metadata=_help("detector queries per row that a training adversary has")
+    )
+    attacked: Annotated[int, Field(ge=1)] = field(
         default=1000, metadata=_help("test attacks that every adversary plays (fewer if there are fewer)")
     )
-    queries: int = field(default=1000, metadata=_help("queries per attack in the evaluation; more than in training"))
+    queries: Annotated[int, Field(ge=1)] = field(
+        default=1000, metadata=_help("queries per attack in the evaluation; more than in training")
+    )
     curve_points: tuple[float, ...] = field(
         default=(0.05, 0.1, 0.2, 0.4, 0.7, 1.0),
         metadata=_help("radii of the robustness curve, 1 = every controlled field free"),

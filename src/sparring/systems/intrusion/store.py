@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,12 +114,19 @@ def load(source: Path) -> Stored:
 
 def newest(runs: Path = Path("runs")) -> Path:
     """The intrusion run in `runs` whose model was written last. Raises `BadInput` that says how to make one."""
-    found = [p for p in runs.glob("intrusion-*/model.safetensors") if p.is_file()]
+    found = [p for p in runs.glob("*/model.safetensors") if p.is_file() and _is_detector(p.with_suffix(".json"))]
     if not found:
         raise BadInput(
             f"{runs}/: holds no intrusion model; make one with `sparring run intrusion`, or give one with --model"
         )
     return max(found, key=lambda p: (p.stat().st_mtime_ns, str(p))).parent
+
+
+def _is_detector(side: Path) -> bool:
+    try:
+        return bool(json.loads(side.read_text(encoding="utf-8"))["meta"]["kind"] == KIND)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
 
 
 def _built(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Stored:
