@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from sparring import registry
+from sparring import launch, registry
+from sparring.cli import main
 from sparring.evaluation import scorecard as sc
 
 COMMANDS = ["list", "show", "run", "evaluate", "certify", "report", "compare", "leaderboard", "data", "doctor"]
@@ -115,3 +116,15 @@ def test_an_unreliable_scorecard_ends_with_exit_code_3(tmp_path):
 def test_doctor_as_json():
     found = {f["name"]: f["state"] for f in json.loads(sparring("doctor", "--json").stdout)}
     assert found["torch"] == "good"
+
+
+def test_an_interrupted_run_says_how_to_continue(monkeypatch, capsys):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "launch", stop)
+    monkeypatch.setattr("sys.argv", ["sparring", "run", "intrusion"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert "the same command continues" in capsys.readouterr().err

@@ -39,6 +39,13 @@ class _SystemGroup(TyperGroup):
 class _Verbs(TyperGroup):
     """The verbs, then the systems that are built."""
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # typer would end without a word
+            sys.stderr.write("stopped; the same command continues from the last checkpoint\n")
+            raise SystemExit(130) from None
+
     def list_commands(self, ctx: Any) -> list[str]:
         return [*super().list_commands(ctx), *(e.name for e in registry.entries() if e.ready)]
 
