@@ -1,12 +1,13 @@
 """The command line as a user meets it: what it prints, its exit codes, and what it leaves on disk."""
 
+import importlib
 import json
 import subprocess
 import sys
 
 import pytest
 
-from sparring import launch, registry
+from sparring import registry
 from sparring.cli import main
 from sparring.evaluation import scorecard as sc
 
@@ -122,7 +123,7 @@ def test_an_interrupted_run_says_how_to_continue(monkeypatch, capsys):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(launch, "launch", stop)
+    monkeypatch.setattr(importlib.import_module("sparring.launch"), "launch", stop)
     monkeypatch.setattr("sys.argv", ["sparring", "run", "intrusion"])
     with pytest.raises(SystemExit) as end:
         main()
