@@ -144,7 +144,8 @@ def told(sizes: Sizes) -> str:
     nsl, unsw = (f"{n:,} random training rows" if n else "all training rows" for _, n in sizes.rows)
     return (
         f"NSL-KDD KDDTrain+ to all of KDDTest+ ({nsl} per seed); UNSW-NB15, 82,332-row file, 53,946 rows without "
-        f"duplicates, split 70 to 30 by seed ({unsw} but a fifth for thresholds)"
+        f"duplicates, split 70 to 30 by seed ({unsw} but a fifth for thresholds). Thresholds from training rows let "
+        f"{jobs.BUDGET['nsl-kdd']:.0%} and {jobs.BUDGET['unsw-nb15']:.0%} of held-out normals alarm"
     )
 
 

@@ -219,6 +219,8 @@ def _rows(t: Traffic, count: int) -> Part:
 def job_train(data: str, seed: int, sizes: Sizes, scratch: Path) -> dict[str, Any]:
     t, found = traffic(data, seed, sizes, scratch), detectors(data, seed, sizes, scratch)
     out: dict[str, Any] = {name: clean(d, t.test) for name, d in found.items()}
+    strict = found["default"].matched(t.calibration.benign, RATE)
+    out["default at 3 %"] = clean(strict, t.test)
     bare = _layer(found["undefended stack"], "stack")
     with torch.no_grad():
         z = alone(bare, "booster")(t.test.x)  # type: ignore[arg-type]
