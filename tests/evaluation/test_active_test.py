@@ -120,3 +120,10 @@ def test_the_model_stays_as_it_was(network: nn.Module, batch: tuple[Tensor, Tens
     assert all(torch.equal(v, state[k]) for k, v in network.state_dict().items())
     assert all(p.requires_grad and p.grad is None for p in network.parameters())
     assert not any(m._forward_pre_hooks for m in network.modules())
+
+
+def test_a_handful_of_planted_examples_judges_nothing():
+    few = ActiveTest(score=0.0, random=0.0, built=2, n=12, layer="the outputs").check("m")
+    assert few.passed
+    assert "too few to judge" in few.detail
+    assert not ActiveTest(score=0.0, random=0.0, built=4, n=12, layer="the outputs").check("m").passed

@@ -28,6 +28,8 @@ _RIM_POINTS = 32
 # move, behind maxima that no first-order attack is expected to leave, and fail sound attacks too.
 _RIDGE = 10.0
 _CLOSENESS = 0.5
+_FEWEST = 4
+"""With fewer heads than this one miss decides: too little to call an evaluation unreliable."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class ActiveTest:
     layer: str
 
     def check(self, model: str, bar: float = 0.95) -> Check:
-        """Fails where the score is below `bar` by more than chance; passes, and says so, where no head was built."""
+        """Fails where the score is below `bar` by more than chance; passes, and says so, where too few heads stand."""
         if self.built == 0:
             detail = f"no head on {self.layer} could be built that separates one rim point from the inner ones"
             return Check(model=model, name="active test", passed=True, detail=detail)
@@ -55,6 +57,8 @@ class ActiveTest:
             f"the attack found {found} of {self.built} planted adversarial examples (heads on {self.layer}), "
             f"random points {round(self.random * self.built)}"
         )
+        if self.built < _FEWEST:
+            return Check(model=model, name="active test", passed=True, detail=f"{detail}: too few to judge")
         passed = wilson(found, self.built)[1] >= bar
         return Check(model=model, name="active test", passed=passed, detail=detail)
 
