@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sparring.evaluation.scorecard import Curve, Scorecard, Series
@@ -16,6 +16,11 @@ def curve(*series: Series, log_x: bool = False) -> Curve:
     return Curve(title="t", x_label="x", y_label="y", series=series, log_x=log_x)
 
 
+@example([5e-324], charts.linear_axis)
+@example([-5e-324, 0.0], charts.linear_axis)
+@example([9e-301, 2e-300], charts.linear_axis)
+@example([5e-324], charts.log_axis)
+@example([5e-324, 1.0], charts.log_axis)
 @given(st.lists(FINITE, min_size=1, max_size=20), st.sampled_from([charts.linear_axis, charts.log_axis]))
 def test_every_value_lies_on_the_axis_and_ticks_ascend(values: list[float], make: object) -> None:
     axis = make(values, 44.0, 456.0)  # type: ignore[operator]

@@ -14,6 +14,8 @@ BAR_WIDTH = 160.0
 LIMIT = 200
 """Points drawn of one series; the scorecard keeps them all."""
 COLOURS, DASHES = 8, 4
+_TINY = 1e-300
+"""Values and spans below this are drawn as 0: near the smallest float no step between ticks can be told apart."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Axis:
     def _share(self, value: float) -> float:
         if not self.log:
             return (value - self.low) / (self.high - self.low)
-        if value <= 0:
+        if value <= self.low:
             return 0.0
         low, high = math.log10(self.low), math.log10(self.high)
         return (math.log10(value) - low) / (high - low)
@@ -79,8 +81,8 @@ def linear_axis(values: Sequence[float], start: float, end: float, *, parts: int
     low, high = min(values, default=0.0), max(values, default=1.0)
     if unit and low >= 0.0 and high <= 1.0:
         low, high = 0.0, 1.0
-    if high - low <= 1e-12 * max(abs(high), abs(low), 1e-300):
-        low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if low else (0.0, 1.0)
+    if high - low <= max(1e-12 * max(abs(high), abs(low)), _TINY):
+        low, high = (low - 0.5 * abs(low), high + 0.5 * abs(high)) if abs(low) > _TINY else (0.0, 1.0)
     size = step(high - low, parts)
     first, last = math.floor(low / size + 1e-9), math.ceil(high / size - 1e-9)
     low, high = first * size, last * size
@@ -91,7 +93,7 @@ def linear_axis(values: Sequence[float], start: float, end: float, *, parts: int
 
 def log_axis(values: Sequence[float], start: float, end: float) -> Axis:
     """Whole powers of ten around the positive values; where 0 or less occurs, it is shown one power below, as 0."""
-    positive = [v for v in values if v > 0]
+    positive = [v for v in values if v > _TINY]
     if not positive:
         return linear_axis(values, start, end)
     first, last = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
