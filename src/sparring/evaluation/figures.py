@@ -120,7 +120,8 @@ def _row(parts: Sequence[Tensor], runs: Sequence[Evaluation], **given: object) -
     else:
         found = statistics.seed_mean([float(part.double().mean()) for part in parts])
     samples = runs[0].samples if same else None
-    data = {"value": found.value, "interval": found.interval, "n": len(parts[0]), "samples": samples}
+    within = (max(0.0, found.interval[0]), min(1.0, found.interval[1]))
+    data = {"value": found.value, "interval": within, "n": len(parts[0]), "samples": samples}
     return Row.model_validate({**data, "outcomes": outcomes, **given})
 
 

@@ -74,7 +74,9 @@ def _feature(name: str) -> Feature:
     if name == "Protocol":
         return Feature(name, "category", categories=PROTOCOLS)
     if name in _FLAGS or name.endswith((" PSH Flags", " URG Flags")):
-        return Feature(name, "flag", owner=owner)
+        # A sender sets PSH, URG and the ECN bits as it likes and chooses how it ends; SYN and ACK belong to TCP itself.
+        settable = owner == "sender" and name not in ("SYN Flag Count", "ACK Flag Count")
+        return Feature(name, "flag", control="both" if settable else "none", owner=owner)
     if name == "Destination Port":
         return Feature(name, "integer", high=65535)
     if name.startswith("Init_Win"):
@@ -96,7 +98,7 @@ def _is_time(name: str) -> bool:
 
 def _control(name: str, owner: str):
     """What a sender moves: every time, and of packets and lengths its own direction and what mixes both."""
-    if name in BULK or name in ("min_seg_size_forward",):
+    if name in BULK:
         return "none"
     if _is_time(name):
         return "increase" if owner == "receiver" else "both"

@@ -89,7 +89,8 @@ def stressed(schema: Schema, eps: float = 1.0) -> FlowThreat:
 def controlled(schema: Schema) -> tuple[str, ...]:
     """Every field that a sender moves or that follows from one it moves: TM-B's whole reach, in matrix order.
 
-    The rest is what a detector can rely on: it is the same under every TM-B attack and every action of `actions`.
+    The rest is what a detector can rely on: it is the same under every TM-B attack and every action that a schema's
+    action space allows by default. UNSW-NB15's decoys, which are off by default, move the `ct_*` counts that are in it.
     """
     names = {f.name for f in schema.features if f.control != "none"}
     return tuple(n for n in schema.names if n in names | set(schema.dependents(names)))
