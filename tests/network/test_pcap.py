@@ -98,11 +98,19 @@ def test_truncated_files_keep_what_was_whole(tmp_path: Path) -> None:
     content = pcap(session())
     found, skipped = read(write(tmp_path, content[:-10]))
     assert (skipped["truncated file"], found.table["Total Fwd Packets"][0]) == (1, 4)
-    _, skipped = read(write(tmp_path, gzip.compress(content)[:-30]))
+    _, skipped = read(write(tmp_path, gzip.compress(content[:-10])))
     assert skipped["truncated file"] == 1
     huge = content[:32] + b"\xff\xff\xff\x7f" + content[36:]
     found, skipped = read(write(tmp_path, huge))
     assert (len(found), skipped["corrupt record, rest of file"]) == (0, 1)
+
+
+def test_a_cut_or_damaged_gzip_stream_is_refused(tmp_path: Path) -> None:
+    packed = gzip.compress(pcap(session()))
+    for content, word in ((packed[:-30], "truncated"), (packed[:-8] + bytes(8), "damaged")):
+        path = write(tmp_path, content)
+        with pytest.raises(BadInput, match=f"{path}: the gzip file is {word}.*copy or fetch it again"):
+            read(path)
 
 
 @pytest.mark.parametrize(

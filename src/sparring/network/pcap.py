@@ -1,6 +1,7 @@
 """Captures (pcap, pcapng, either gzipped) as packets and flows, streamed in bounded memory.
 
-What cannot be read is skipped and counted by reason, never fatal, unless the file is no capture at all.
+What cannot be read is skipped and counted by reason, never fatal, unless the file is no capture at all or its gzip
+stream is cut or damaged.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def flows(path: Path, skipped: Counter[str] | None = None) -> Iterator[Flows]:
 def packets(path: Path, skipped: Counter[str] | None = None) -> Iterator[Packet]:
     """The capture's IP packets in file order; `skipped` counts the others by reason.
 
-    Raises `BadInput` for a missing or empty file, one that is no capture, and a link type that is not known.
+    Raises `BadInput` for a missing or empty file, one that is no capture, a link type that is not known, and a gzip
+    stream that is truncated or damaged.
     """
     skipped = Counter() if skipped is None else skipped
     try:
@@ -58,8 +60,10 @@ def packets(path: Path, skipped: Counter[str] | None = None) -> Iterator[Packet]
             raw.seek(0)
             source = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
             yield from _packets(path, source, skipped)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        skipped["truncated file"] += 1
+    except EOFError as error:
+        raise BadInput(f"{path}: the gzip file is truncated; copy or fetch it again") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise BadInput(f"{path}: the gzip file is damaged ({error}); copy or fetch it again") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
