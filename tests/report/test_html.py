@@ -90,6 +90,15 @@ def test_the_report_says_what_was_asked_found_and_how_to_repeat_it(intrusion: Sc
     assert words.count("(turned)") == 1, "another score of the same verdict has not turned"
 
 
+def test_an_example_that_lists_changed_fields_alone_counts_none(intrusion: Scorecard, tmp_path: Path) -> None:
+    example = intrusion.examples[0]
+    moved = tuple(c for c in example.changes if c.before != c.after)
+    card = intrusion.model_copy(update={"examples": (example.model_copy(update={"changes": moved}),)})
+    words = Outline(html.render(card, tmp_path)).words
+    assert "Fields that changed" in words
+    assert f"{len(moved)} of {len(moved)} fields changed" not in words
+
+
 def test_an_unreliable_result_prints_flags_instead_of_figures(unreliable: Scorecard, tmp_path: Path) -> None:
     text = html.render(unreliable, tmp_path)
     before, _, after = text.partition("Every measured row")
