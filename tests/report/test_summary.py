@@ -36,6 +36,12 @@ def test_the_finding_names_both_models_and_the_adversary(intrusion: Scorecard) -
     assert "Without an attack it is 0.748 for hardened and 0.752 for baseline." in text
 
 
+def test_a_proof_alone_is_told_as_a_bound(minimal: Scorecard) -> None:
+    for higher, words in ((True, "at least 0.550"), (False, "at most 0.550")):
+        proof = row("mine", 0.55, "everything", kind="certified", higher_is_better=higher)
+        assert words in summary.finding(minimal.model_copy(update={"rows": (proof,), "verdicts": ()}))
+
+
 def test_no_robust_figure_of_an_unreliable_model_is_given_out(unreliable: Scorecard) -> None:
     assert summary.worst(unreliable, "hardened", "recall at 3 % FPR") is None
     assert summary.certified(unreliable, "hardened", "recall at 3 % FPR") is None

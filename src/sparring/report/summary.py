@@ -235,7 +235,7 @@ def _attacked_sentence(card: Scorecard, names: list[str], metric: str) -> list[s
     words = {
         "measured": "",
         "upper bound": "at most " if found[0].higher_is_better else "at least ",
-        "certified": "proved to be ",
+        "certified": "at least " if found[0].higher_is_better else "at most ",
     }
     each = [
         f"{words[r.kind]}{number(r.value, places(card, metric))} {interval(r, places(card, metric))} for {r.model}"

@@ -98,6 +98,8 @@ def test_stored_models_are_attacked_and_certified_again(finished, tmp_path):
     assert rows(harder, "baseline")[free] <= rows(card, "baseline")[free] + 0.1
     proved, _ = again("certify", folder, out=tmp_path / "proved")
     assert rows(proved, "hardened", "certified") == rows(card, "hardened", "certified")
+    assert max(rows(proved, "baseline", "certified").values()) == 0
+    assert {(v.model, v.status) for v in proved.verdicts} == {("hardened", "certified")}
 
 
 def test_another_split_is_refused(finished, tmp_path):

@@ -51,6 +51,7 @@ def certify(config: Config, run: Run, source: Path) -> Scorecard:
     rows: list[Row] = []
     for name, game in last.games.items():
         rows += evaluation_rows(game, model=name, metric="recall", seeds=(seed,))
+    proved = {r.model for r in rows if r.kind == "certified" and r.value > 0}
     return scorecard(
         run,
         config,
@@ -58,7 +59,7 @@ def certify(config: Config, run: Run, source: Path) -> Scorecard:
         data=last.traffic.records,
         seeds=(seed,),
         rows=tuple(rows),
-        verdicts=tuple(Verdict(model=name, status="certified") for name in last.models),
+        verdicts=tuple(Verdict(model=name, status="certified") for name in last.models if name in proved),
         notes=notes(last.traffic),
         papers=PAPERS,
     )
