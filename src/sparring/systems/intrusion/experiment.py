@@ -60,7 +60,7 @@ def certify(config: Config, run: Run, source: Path) -> Scorecard:
         seeds=(seed,),
         rows=tuple(rows),
         verdicts=tuple(Verdict(model=name, status="certified") for name in last.models if name in proved),
-        notes=notes(last.traffic),
+        notes=notes(last.traffic, rows, config.false_alarms),
         papers=PAPERS,
     )
 
@@ -245,6 +245,6 @@ def told(config: Config, run: Run, seeds: tuple[int, ...], bouts: Sequence[Bout]
         curves=lines,
         examples=examples(last.models, last.games, last.rows, last.traffic),
         tables=(layer_table(last.models["hardened"], last.traffic.test, last.games["hardened"], last.rows),),
-        notes=notes(last.traffic),
+        notes=notes(last.traffic, rows, config.false_alarms),
         papers=PAPERS,
     )

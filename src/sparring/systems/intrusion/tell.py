@@ -156,10 +156,11 @@ def layer_table(detector: Detector, test: Part, evaluation: Evaluation, rows: Pa
     )
 
 
-def notes(traffic: Traffic) -> tuple[str, ...]:
-    """Limits that a reader of the figures needs."""
+def notes(traffic: Traffic, rows: Sequence[Row], budget: float) -> tuple[str, ...]:
+    """Limits that a reader of the figures needs; `budget` is the share of benign `rows` that may alarm."""
     fixed = len(traffic.schema.names) - len(controlled(traffic.schema))
     return (
+        *_cautions(traffic, rows, budget),
         f"The certificate rests on the list of fields that a sender cannot move: {fixed} of "
         f"{len(traffic.schema.names)} fields of {traffic.schema.name}. If the list is wrong, so is the certificate.",
         "Recall is over attacks alone; a row that is missed without an attack counts as lost to every adversary.",
@@ -167,6 +168,25 @@ def notes(traffic: Traffic) -> tuple[str, ...]:
         "This is an independent implementation of the design in the paper's abstract; base learners, sizes and "
         "thresholds are reconstructed.",
     )
+
+
+def _cautions(traffic: Traffic, rows: Sequence[Row], budget: float) -> list[str]:
+    """What the data and the measured false alarms of this run forbid to conclude."""
+    told = []
+    if any(record.source == "embedded" for record in traffic.records):
+        told.append(
+            "A detector trained on generated traffic is for trying the tools, not for real captures: train on your "
+            "own labelled flows."
+        )
+    over = [row for row in rows if row.metric == "false alarm rate" and row.interval and row.interval[0] > budget]
+    if over:
+        days = "days" if any(record.source == "embedded" for record in traffic.records) else "rows"
+        figures = ", ".join(f"{row.model} {row.value:.1%}" for row in over)
+        told.append(
+            f"False alarms on the test {days} are above the {budget * 100:g} % budget ({figures}): "
+            "traffic shifted after calibration."
+        )
+    return told
 
 
 def _clean_row(model: str, metric: str, parts: Sequence[np.ndarray], seeds: tuple[int, ...], higher: bool) -> Row:
