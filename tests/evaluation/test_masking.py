@@ -142,6 +142,25 @@ def test_an_attack_that_hardly_moves_fails_its_active_test(data: Data) -> None:
     assert {"black box beats white box", "active test"} <= flags(Around(), data, attack=lazy)
 
 
+def test_features_cut_off_behind_a_trace_of_gradient(data: Data) -> None:
+    class Bypass(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(8, 1)
+            with torch.no_grad():
+                self.net.weight.fill_(4.0)
+                self.net.bias.fill_(-16.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.net(x.detach()).squeeze(1) + 1e-12 * x.sum(1)
+
+    model = Bypass()
+    found = examine(model, (data[0], (model(data[0]) > 0).long()))
+    assert found.verdict.status == "unreliable"
+    details = {c.name: c.detail for c in found.checks if not c.passed}
+    assert details["active test"] == "the features carry no gradient to the input"
+
+
 def test_a_payoff_that_is_too_weak_is_named(data: Data) -> None:
     def first_class(outputs: Tensor, target: Tensor) -> Tensor:
         return two_sided(outputs)[:, 0]

@@ -74,9 +74,7 @@ def diagnose(
         return Diagnosis(tuple(found), verdict(name, found), 0.0, 0.0, 0)
     found, lost = _examine(subject)
     if active and "attack" in lost and checks.same_twice(subject):
-        batch = x[:active], y[:active]
-        test = active_test(model, batch, threat, attack, objective=payoffs[0], generator=generator, features=features)
-        found.append(test.check(name))
+        found.append(_active(subject, active, features))
     broken = torch.stack([*lost.values(), torch.zeros(n, dtype=torch.bool, device=x.device)]).any(0)
     naive = _share(lost["first payoff"]) if "first payoff" in lost else 1.0
     return Diagnosis(tuple(found), verdict(name, found), naive, _share(broken), n)
@@ -115,6 +113,21 @@ def _examine(subject: Subject) -> tuple[list[Check], dict[str, Tensor]]:
     found += [steps] if steps is not None else []
     found.append(checks.larger_budget(subject, gradient=by_gradient))
     return found, lost
+
+
+def _active(subject: Subject, samples: int, features: str | None) -> Check:
+    batch = subject.x[:samples], subject.y[:samples]
+    model, threat, attack, payoff = subject.model, subject.threat, subject.attack, subject.payoffs[0]
+    try:
+        test = active_test(
+            model, batch, threat, attack, objective=payoff, generator=subject.generator, features=features
+        )
+    except (NoGradient, RuntimeError) as error:
+        if not _left_the_graph(error):
+            raise
+        # The outputs have a gradient, but by a way around the features that decide.
+        return subject.check("active test", False, "the features carry no gradient to the input")
+    return test.check(subject.name)
 
 
 def _differentiable(model: Model, x: Tensor) -> bool:
