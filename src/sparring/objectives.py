@@ -37,6 +37,11 @@ def misclassified(outputs: Tensor, target: Tensor) -> Tensor:
     return two_sided(outputs).argmax(1) != target.reshape(-1).long()
 
 
+def never(outputs: Tensor, target: Tensor) -> Tensor:
+    """The criterion of an inner problem in which no sample falls: every one takes every step."""
+    return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
+
+
 def cross_entropy(outputs: Tensor, target: Tensor) -> Tensor:
     """Cross entropy; for one logit, the binary one."""
     if single(outputs):

@@ -6,7 +6,7 @@ from tests.attacks.models import Counting, Fortress, Linear, Steps, points, seed
 from torch import nn
 
 from sparring.attacks import PGD, Square
-from sparring.attacks.blocks import Layout, share_at
+from sparring.attacks.blocks import Change, Layout, share_at
 from sparring.attacks.windows import WindowMoves, double_peak, peak
 from sparring.objectives import margin
 from sparring.threats import L1, L2, Intersection, LInf, Mask
@@ -121,7 +121,7 @@ def test_window_moves_always_spend_the_whole_budget(threat) -> None:
     for share in (0.8, 0.2, 0.05):
         spent = torch.linalg.vector_norm(at - flat(x), order, dim=1)
         assert torch.allclose(spent, torch.full_like(spent, threat.eps))
-        at = moves.propose(at, flat(x), share, generator)
+        at = moves.propose(at, flat(x), share, generator).values
 
 
 def test_a_small_convolutional_net_falls() -> None:
@@ -131,3 +131,21 @@ def test_a_small_convolutional_net_falls() -> None:
     y = model(x).argmax(1)
     result = Square(queries=300)(model, (x, y), LInf(0.1, 0, 1), generator=seeded())
     assert float(result.success.float().mean()) > 0.5
+
+
+def test_the_schedule_is_stretched_to_another_budget() -> None:
+    assert [share_at(i, 0.8, 10_000) for i in (0, 10, 11)] == [share_at(i, 0.8) for i in (0, 10, 11)]
+    assert share_at(1, 0.8, 500) == share_at(20, 0.8)
+    assert share_at(499, 0.8, 500) == share_at(9980, 0.8)
+
+
+def test_a_change_is_taken_back_where_it_is_not_kept() -> None:
+    samples = torch.arange(12.0).reshape(3, 4)
+    whole = samples.clone()
+    change = Change(torch.tensor([[0, 2], [1, 3], [3, 0]]), -torch.ones(3, 2))
+    before = change.make(samples)
+    assert torch.equal(before, torch.tensor([[0.0, 2.0], [5.0, 7.0], [11.0, 8.0]]))
+    assert int((samples == -1).sum()) == 6
+    change.settle(samples, before, torch.tensor([True, False, False]))
+    assert torch.equal(samples[0], torch.tensor([-1.0, 1.0, -1.0, 3.0]))
+    assert torch.equal(samples[1:], whole[1:])

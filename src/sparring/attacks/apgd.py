@@ -87,8 +87,8 @@ class APGD(Attack):
         """Climb from `start`; only in the last stage does a win inside the threat count."""
         rows = torch.arange(len(x), device=x.device)
         value, fallen, grad = oracle.gradient(start, y, rows)
-        oracle.note_gradient(grad)
-        a = Ascent(Region(threat, x), rows, y, start, start, grad, value, start.clone(), grad.clone(), value)
+        oracle.watch(grad)
+        a = Ascent(Region(threat, x), rows, y, start.clone(), start, grad, value, start.clone(), grad.clone(), value)
         schedule = self._schedule(a, threat, steps, warm)
         found = _Found(start, value, last and self.active_set)
         for iteration in range(steps):
@@ -101,7 +101,7 @@ class APGD(Attack):
             moved = schedule.move(a, iteration)
             a.previous, a.x_adv = a.x_adv, moved
             value, fallen, grad = oracle.gradient(a.x_adv, a.y, a.rows)
-            oracle.note_gradient(grad)
+            oracle.watch(grad)
             schedule.review(a, a.record(value, grad))
         found.take(a, fallen)
         return found.close(a)
@@ -121,7 +121,7 @@ class _Found:
 
     def take(self, a: Ascent, fallen: Tensor) -> bool:
         """Note new wins at the present points; True when it pays to drop them from the batch."""
-        if not self.counting or len(a.rows) == 0:
+        if not self.counting or len(a.rows) == 0 or not bool(fallen.any()):
             return False
         new = fallen & ~self.won[a.rows]
         if bool(new.any()):

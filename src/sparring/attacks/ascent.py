@@ -22,7 +22,7 @@ from sparring.threats.lp import L1
 
 @dataclass
 class Ascent:
-    """The live samples of one run; every tensor is `(live, ...)`. `best` and `best_grad` are buffers of its own."""
+    """The live samples of one run; every tensor is `(live, ...)`. The points and `best_grad` are buffers of its own."""
 
     region: Region
     rows: Tensor
@@ -64,7 +64,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def move(self, a: Ascent, iteration: int) -> Tensor:
-        """The next point of every live sample, a member of the threat."""
+        """The next point of every live sample, a member of the threat; `a.previous` may be overwritten."""
 
     @abstractmethod
     def review(self, a: Ascent, rose: Tensor) -> None:
@@ -93,11 +93,11 @@ class Momentum(Schedule):
 
     def move(self, a: Ascent, iteration: int) -> Tensor:
         step = per_sample(self.step, a.x_adv).to(a.x_adv.dtype)
-        aim = a.region.project(torch.addcmul(a.x_adv, a.region.steepest(a.grad, a.x_adv), step))
         if iteration == 0:
-            return aim
+            return a.region.aim(a.x_adv, a.grad, step).clone()
+        mixed = a.region.aim(a.x_adv, a.grad, step, times=0.75)
         # x + 0.75 (aim - x) + 0.25 (x - previous)
-        return a.region.project((0.75 * aim).add_(a.x_adv, alpha=0.5).sub_(a.previous, alpha=0.25))
+        return a.region.project(mixed.add_(a.x_adv, alpha=0.5).sub_(a.previous, alpha=0.25), out=a.previous)
 
     def review(self, a: Ascent, rose: Tensor) -> None:
         self.rises = self.rises + rose

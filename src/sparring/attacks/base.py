@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sparring.attacks.oracle import Model, NonFinite, Oracle, Queries, check_finite, frozen, own_randomness
+from sparring.attacks.oracle import Model, NonFinite, Oracle, Queries, check_finite, frozen, keep_memory, own_randomness
 from sparring.game import Batch
 from sparring.objectives import Criterion, Objective, cross_entropy, misclassified
 from sparring.threats.base import ThreatModel
@@ -100,6 +100,8 @@ class Attack(ABC):
     @contextmanager
     def _guarded(self, model: Model, x: Tensor, generator: torch.Generator) -> Iterator[None]:
         check_finite(x, "input")
+        if x.device.type == "cpu":
+            keep_memory()
         with frozen(model), own_randomness(generator, x.device):
             yield
 
@@ -113,9 +115,9 @@ class Attack(ABC):
         if len(x) == 0:
             return x.clone()
         x_adv = self._search_standing(oracle, x, y, threat, generator).detach()
-        check_finite(x_adv, "adversarial input")
         violation = threat.violation(x_adv, x)
         if bool((violation > 0).any()):
+            check_finite(x_adv, "adversarial input")
             raise ThreatViolation(
                 f"{type(self).__name__} left {type(threat).__name__}: {int((violation > 0).sum())} samples, "
                 f"by up to {float(violation.max()):.3g}"

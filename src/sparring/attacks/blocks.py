@@ -11,13 +11,40 @@ from torch import Tensor
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
-def share_at(iteration: int, first: float) -> float:
+def share_at(iteration: int, first: float, queries: int | None = None) -> float:
     """The share p of a sample that changes: halved after 10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000 iterations.
 
-    Andriushchenko et al., "Square Attack", ECCV 2020, section 5; as in the standard ensemble the schedule is not
-    stretched to the query budget.
+    Andriushchenko et al., "Square Attack", ECCV 2020, section 5, for 10,000 queries; the schedule is stretched to
+    another budget of `queries` where one is given.
     """
+    iteration = iteration if queries is None else iteration * 10_000 // queries
     return first / 2 ** sum(iteration > h for h in _HALVINGS)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a move writes into samples `(m, d)`: `values` `(m, e)` at `entries` `(m, e)`, or everywhere (None)."""
+
+    entries: Tensor | None
+    values: Tensor
+
+    def make(self, samples: Tensor) -> Tensor:
+        """Write in place; returns what stood there before."""
+        if self.entries is None:
+            before = samples.clone()
+            samples.copy_(self.values)
+            return before
+        before = samples.gather(1, self.entries)
+        samples.scatter_(1, self.entries, self.values)
+        return before
+
+    def settle(self, samples: Tensor, before: Tensor, kept: Tensor) -> None:
+        """Take the change back, in place, wherever it is not `kept` `(m,)`."""
+        settled = torch.where(kept.unsqueeze(1), self.values, before)
+        if self.entries is None:
+            samples.copy_(settled)
+        else:
+            samples.scatter_(1, self.entries, settled)
 
 
 @dataclass(frozen=True)

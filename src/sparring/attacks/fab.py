@@ -165,6 +165,7 @@ class FABTargeted(_Boundary):
 
     def _linearise(self, oracle: Oracle, x: Tensor, y: Tensor, rows: Tensor, norm: Norm) -> tuple[Tensor, Tensor]:
         gap, _, grad = oracle.gradient(x, y, rows)
+        oracle.watch(grad)
         return gap, flat(grad)
 
 

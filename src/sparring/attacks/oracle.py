@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Self
 
 import torch
@@ -38,24 +39,36 @@ def check_finite(value: Tensor, place: str) -> None:
         raise NonFinite(f"non-finite {place}: {int(bad.sum())} of {len(bad)} samples, first at index {first}")
 
 
+@cache
+def keep_memory() -> None:
+    """Once per process: let the C library keep up to 64 MB of freed memory instead of handing it back at every step.
+
+    glibc raises its own limits when a large block is freed (mallopt(3), M_MMAP_THRESHOLD). The block is never written
+    to, so it costs nothing; without it the activations of small networks are paged in anew at each pass, which can
+    cost as much as the pass.
+    """
+    torch.empty((32 << 20) - (64 << 10), dtype=torch.uint8)
+
+
 @contextmanager
 def frozen(model: Model) -> Iterator[None]:
     """Evaluation mode and no parameter gradients, restored exactly on the way out."""
     if not isinstance(model, nn.Module):
         yield
         return
-    modes = {m: m.training for m in model.modules()}
-    needs = {p: p.requires_grad for p in model.parameters()}
+    modes = [(m, m.training) for m in model.modules()]
+    needs = [p for p in model.parameters() if p.requires_grad]
     try:
-        model.eval()
+        if any(training for _, training in modes):
+            model.eval()
         for p in needs:
             p.requires_grad_(False)
         yield
     finally:
-        for m, training in modes.items():
+        for m, training in modes:
             m.training = training
-        for p, required in needs.items():
-            p.requires_grad_(required)
+        for p in needs:
+            p.requires_grad_(True)
 
 
 @contextmanager
@@ -134,8 +147,8 @@ class Oracle:
     def gradient(self, x: Tensor, y: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Objective `(n,)`, fallen `(n,)` bool and the objective's gradient with respect to `x` alone.
 
-        One forward and one backward pass. Raises `NonFinite` on a NaN in output or gradient, and `NoGradient`
-        (a TypeError) if the model gives none.
+        One forward and one backward pass. Raises `NonFinite` on a NaN in the output, and `NoGradient` (a TypeError)
+        if the model gives none. The gradient goes through `watch` before it is used.
         """
         with torch.enable_grad():
             x = x.detach().requires_grad_(True)
@@ -147,7 +160,6 @@ class Oracle:
             grad = torch.autograd.grad(value.sum(), x)[0]
         self._count(self.queries.backward, rows)
         check_finite(out.detach(), "model output")
-        check_finite(grad, "input gradient")
         if self.objective is dlr and two_sided(out).shape[1] < 3:
             self.trace["dlr_is_margin"] = [1.0]  # no third logit to divide by
         return value.detach(), self.criterion(out.detach(), y), grad
@@ -187,10 +199,17 @@ class Oracle:
         """Append one figure to the trace."""
         self.trace.setdefault(name, []).append(value)
 
-    def note_gradient(self, grad: Tensor) -> None:
-        """Trace the share of samples whose gradient is zero in every entry: the first sign of masking."""
+    def watch(self, grad: Tensor) -> None:
+        """Raise `NonFinite` on a NaN, and trace the share of samples whose gradient is zero in every entry.
+
+        The second is the first sign of masking. One pass over the gradient serves both: a NaN reaches its sample's
+        sum, and only samples whose entries sum to zero are looked at closely.
+        """
         rows = grad.reshape(len(grad), -1)
-        suspects = rows.sum(1) == 0  # one cheap pass; only where entries cancel or vanish are they looked at
+        sums = rows.sum(1)
+        if not bool(torch.isfinite(sums.sum())):
+            check_finite(grad, "input gradient")
+        suspects = sums == 0
         zeros = int((rows[suspects] == 0).all(1).sum()) if bool(suspects.any()) else 0
         self.note("zero_gradients", zeros / len(grad))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparring.attacks.base import Attack, Oracle, compact, worth_compacting
 from sparring.attacks.region import Region
+from sparring.objectives import never
 from sparring.threats.base import ThreatModel
 
 
@@ -27,11 +28,13 @@ class PGD(Attack):
     random_start: bool = True
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        best = x.clone()
         rows = torch.arange(len(x), device=x.device)
+        if self.restarts == 1:
+            return self._ascend(oracle, self._start(x, threat, generator), x, y, rows, threat)
+        best = x.clone()
         for restart in range(self.restarts):
             clean, target = x[rows], y[rows]
-            start = threat.sample(clean, generator=generator) if self.random_start else threat.project(clean, clean)
+            start = self._start(clean, threat, generator)
             best[rows] = self._ascend(oracle, start, clean, target, rows, threat)
             if restart + 1 < self.restarts:
                 rows = rows[~oracle.score(best[rows], target, rows)[1]]
@@ -39,29 +42,31 @@ class PGD(Attack):
                     break
         return best
 
-    def _ascend(self, oracle: Oracle, x_adv: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
+    def _start(self, x: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        return threat.sample(x, generator=generator) if self.random_start else threat.project(x, x)
+
+    def _ascend(self, oracle: Oracle, start: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
         step = threat.radius * (2.5 / self.steps if self.step_size is None else self.step_size)
-        region = Region(threat, x)
-        out, live = x_adv.clone(), torch.arange(len(x), device=x.device)
-        done = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        oracle = oracle if self.active_set else oracle.view(criterion=never)
+        region, x_adv, out = Region(threat, x), start.clone(), start
+        live = torch.arange(len(x), device=x.device)
+        down = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         for _ in range(self.steps):
             _, fallen, grad = oracle.gradient(x_adv, y, rows)
-            oracle.note_gradient(grad)
-            if self.active_set:
-                new = fallen & ~done[live]
-                if bool(new.any()):
-                    out[live[new]] = x_adv[new]
-                    done[live[new]] = True
-                if worth_compacting(done[live]):
-                    kept = ~done[live]
+            oracle.watch(grad)
+            if self.active_set and bool(fallen.any()):
+                new = (fallen & ~down).nonzero().squeeze(1)
+                out = out.index_copy(0, live[new], x_adv[new])
+                down |= fallen
+                if worth_compacting(down):
+                    kept = ~down
                     region.keep(kept)
-                    x_adv, y, rows, grad, live = compact(kept, x_adv, y, rows, grad, live)
+                    x_adv, y, rows, grad, live, down = compact(kept, x_adv, y, rows, grad, live, down)
                     if len(rows) == 0:
                         return out
-            x_adv = region.project(torch.add(x_adv, region.steepest(grad, x_adv), alpha=step))
-        standing = ~done[live]
-        out[live[standing]] = x_adv[standing]
-        return out
+            x_adv = region.climb_(x_adv, grad, step)
+        standing = (~down).nonzero().squeeze(1)
+        return x_adv if len(standing) == len(x) else out.index_copy(0, live[standing], x_adv[standing])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +77,14 @@ class FGSM(Attack):
     """
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        grad = oracle.gradient(x, y, torch.arange(len(x), device=x.device))[2]
-        oracle.note_gradient(grad)
-        return threat.project(x + threat.radius * threat.steepest(grad, x, x), x)
+        _, fallen, grad = oracle.gradient(x, y, torch.arange(len(x), device=x.device))
+        oracle.watch(grad)
+        x_adv = threat.project(torch.add(x, threat.steepest(grad, x, x), alpha=threat.radius), x)
+        if self.active_set and bool(fallen.any()):
+            x_adv[fallen] = x[fallen]
+        return x_adv
+
+    def _search_standing(
+        self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        return self.search(oracle, x, y, threat, generator)  # its only gradient is at the input: a check of its own

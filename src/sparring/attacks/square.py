@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sparring.attacks.base import Attack, Oracle, compact
-from sparring.attacks.blocks import Layout, share_at, signs
+from sparring.attacks.blocks import Change, Layout, share_at, signs
 from sparring.attacks.windows import WindowMoves
 from sparring.objectives import Objective, margin
 from sparring.threats.base import ThreatModel, flat
@@ -21,11 +21,11 @@ from sparring.threats.lp import L1, L2, LInf
 
 
 class Moves(Protocol):
-    """Where the search starts and what it tries; samples are rows `(m, d)`, every returned point a member."""
+    """Where the search starts and what it tries; samples are rows `(m, d)`, every point a member of the threat."""
 
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor: ...
 
-    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor: ...
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Square(Attack):
     """Random search that changes one block of a sample at a time and keeps what raises the payoff.
 
     `queries` forward passes per sample, the start included; no gradient. `share` is the part of a sample that the
-    first blocks cover; it is halved along the paper's schedule. `loss` is the payoff climbed (the margin, as
+    first blocks cover; it is halved along the paper's schedule, which is made for 10,000 queries and, with `rescale`,
+    stretched to the budget (the standard ensemble does not stretch it). `loss` is the payoff climbed (the margin, as
     published; None: the call's objective). `LInf` (algorithm 2) sets a block to ±eps; `L2` (algorithm 3) and `L1`
     move budget between two windows, and need a plane of 3 × 3 or more. For every other threat, and for L2 and L1 on
     plain feature vectors, a block is taken from a random member or pushed by twice the radius, and the result is
@@ -42,6 +43,7 @@ class Square(Attack):
 
     queries: int = 5000
     share: float = 0.8
+    rescale: bool = True
     loss: Objective | None = margin
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
@@ -54,15 +56,16 @@ class Square(Attack):
         out = best.clone()
         for iteration in range(self.queries - 1):
             if self.active_set and bool(fallen.any()):
-                out[rows] = best
+                out[rows[fallen]] = best[fallen]
                 rows, best, clean, y, value = compact(~fallen, rows, best, clean, y, value)
                 if len(rows) == 0:
                     break
-            tried = moves.propose(best, clean, share_at(iteration, self.share), generator)
-            new, fallen = oracle.score(tried.reshape(-1, *shape), y, rows)
+            share = share_at(iteration, self.share, self.queries if self.rescale else None)
+            change = moves.propose(best, clean, share, generator)
+            undo = change.make(best)
+            new, fallen = oracle.score(best.reshape(-1, *shape), y, rows)
             better = (new > value) | fallen if self.active_set else new > value
-            chosen = better.nonzero().squeeze(1)
-            best = best.index_copy_(0, chosen, tried[chosen])
+            change.settle(best, undo, better)
             value = torch.where(better, new, value)
         out[rows] = best
         return out.reshape(x.shape)
@@ -89,13 +92,13 @@ class _SignMoves:
         stripes = signs((len(x), c, 1, w), x, generator).expand(-1, -1, h, -1).reshape(x.shape)
         return self.threat.project(x + self.threat.eps * stripes, x)
 
-    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change:
         block = self.layout.blocks(len(x), share, generator=generator, device=x.device)
         sign = signs((*block.shape[:2], 1), x, generator)
         entries = block.reshape(len(x), -1)
         clean = x.gather(1, entries)
         pushed = self.threat.project(clean + (self.threat.eps * sign).expand(block.shape).reshape(clean.shape), clean)
-        return best.scatter(1, entries, pushed)
+        return Change(entries, pushed)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class _MemberMoves:
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return flat(self.threat.sample(x.reshape(-1, *self.shape), generator=generator))
 
-    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change:
         clean, at = x.reshape(-1, *self.shape), best.reshape(-1, *self.shape)
         block = self.layout.blocks(len(x), share, generator=generator, device=x.device)
         entries = block.reshape(len(x), -1)
@@ -119,4 +122,4 @@ class _MemberMoves:
         slope = torch.zeros_like(x).scatter(1, entries, sign).reshape(clean.shape)
         pushed = flat(at + 2 * self.threat.radius * self.threat.steepest(slope, at, clean))
         coin = torch.rand(len(x), 1, generator=generator, device=x.device) < 0.5
-        return flat(self.threat.project(torch.where(coin, exchanged, pushed).reshape(clean.shape), clean))
+        return Change(None, flat(self.threat.project(torch.where(coin, exchanged, pushed).reshape(clean.shape), clean)))

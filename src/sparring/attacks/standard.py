@@ -36,7 +36,7 @@ def standard_members(threat: ThreatModel) -> tuple[Member, ...]:
         ("APGD-CE", APGD(steps=100, restarts=5 if sparse else 1, wide_start=sparse), cross_entropy),
         ("APGD-T", APGDTargeted(steps=100, targets=5 if sparse else 9, wide_start=sparse), cross_entropy),
         ("FAB-T", FABTargeted(steps=100, targets=9), cross_entropy),
-        ("Square", Square(queries=5000), cross_entropy),
+        ("Square", Square(queries=5000, rescale=False), cross_entropy),
     )
 
 

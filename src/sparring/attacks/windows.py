@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.blocks import Layout, signs
+from sparring.attacks.blocks import Change, Layout, signs
 from sparring.threats.base import wide
 from sparring.threats.lp import L1, L2
 
@@ -69,7 +69,7 @@ class WindowMoves:
         delta[:, :, top : top + down * side, left : left + across * side] = tile * sign
         return self._full(delta.reshape(x.shape), x)
 
-    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change:
         n, c = len(x), self.layout.channels
         side = max(self.layout.side(share), 3)
         side = min(side + (side + 1) % 2, self.layout.height, self.layout.width)
@@ -85,7 +85,7 @@ class WindowMoves:
         fresh = self._pattern(n, side, delta, generator) * signs((n, c, 1), delta, generator)
         mixed = fresh / self._norm(fresh).clamp_min(_TINY) + old / self._norm(old).clamp_min(_TINY)
         filled = mixed * (budget / self._norm(mixed).clamp_min(_TINY))
-        return self._full(emptied.scatter(1, to.reshape(n, -1), filled.reshape(n, -1)), x)
+        return Change(None, self._full(emptied.scatter(1, to.reshape(n, -1), filled.reshape(n, -1)), x))
 
     def _pattern(self, n: int, side: int, like: Tensor, generator: torch.Generator) -> Tensor:
         upright = double_peak(side).to(like)

@@ -40,7 +40,7 @@ class Fast(InnerMax):
     def perturb(self, game: Game, batch: Batch, state: State) -> Tensor:
         attack = PGD(steps=1, step_size=self.step_size, active_set=False)
         model = state.unwrap(game.defender)
-        return attack(model, batch, threat_of(game), objective=game.payoff, generator=state.generator("attack")).x_adv
+        return attack.perturb(model, batch, threat_of(game), objective=game.payoff, generator=state.generator("attack"))
 
     def loss(self, game: Game, batch: Batch, x_adv: Tensor) -> dict[str, Tensor]:
         return {"adversarial": game.payoff(game.defender(x_adv), batch[1]).mean()}

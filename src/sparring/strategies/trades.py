@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparring.attacks.base import frozen
 from sparring.game import Batch, Game, State
-from sparring.objectives import kl_divergence
+from sparring.objectives import kl_divergence, never
 from sparring.strategies.base import InnerMax, rules
 from sparring.threats.base import ThreatModel
 
@@ -50,17 +50,17 @@ class TRADES(InnerMax):
         }
 
 
-def never(outputs: Tensor, target: Tensor) -> Tensor:
-    """The criterion of an inner problem without labels: no sample ever falls."""
-    return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
-
-
 @dataclass(frozen=True)
 class NearStart:
     """A threat whose random members lie close to the input: x + `noise` * N(0, 1), projected."""
 
     threat: ThreatModel
     noise: float
+
+    @property
+    def bounds(self) -> ThreatModel:
+        """The set itself, for those who only project onto it."""
+        return self.threat
 
     @property
     def radius(self) -> float:

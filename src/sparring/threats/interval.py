@@ -30,7 +30,10 @@ class Interval(ABC):
         return torch.clamp(x_adv, *self.limits(x))
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        return distance(largest(x_adv - self.project(x_adv, x)))
+        near = self.project(x_adv, x)
+        if torch.equal(near, x_adv):  # the usual case; a NaN equals nothing
+            return x.new_zeros(len(x), dtype=torch.float32)
+        return distance(largest(x_adv - near))
 
 
 class _Rule(Interval):

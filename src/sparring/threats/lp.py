@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from sparring.threats.base import distance, flat, largest, precise, uniform, wide
+from sparring.threats.base import distance, flat, largest, precise, symmetric, wide
 from sparring.threats.interval import Interval, free
 
 _ROUNDS = 100
@@ -61,8 +61,19 @@ class LInf(_Ball, Interval):
         near = torch.clamp(x_adv, x - self.eps, x + self.eps)
         return near.clamp_(self.low, self.high) if self._bounded else near
 
+    def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
+        if x_adv is x and x.numel():  # the check of a clean batch: only the range can be left
+            low, high = x.aminmax()
+            if bool((low >= self.low) & (high <= self.high)):
+                return x.new_zeros(len(x), dtype=torch.float32)
+        return Interval.violation(self, x_adv, x)
+
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        return self.project(x + (2 * uniform(x, generator) - 1) * self.eps, x)
+        if x.dtype not in (torch.float32, torch.float64):
+            return self.project(x + symmetric(x, generator) * self.eps, x)
+        # |noise * eps| <= eps and rounding is monotone, so the sum can leave the range alone.
+        points = symmetric(x, generator).mul_(self.eps).add_(x)
+        return points.clamp_(self.low, self.high) if self._bounded else points
 
     def steepest(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:
         return grad.sign()
