@@ -41,7 +41,7 @@ class StepResult:
     """What one step of a strategy reports: the loss it descended and named figures to log."""
 
     loss: Tensor
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 class State(Protocol):

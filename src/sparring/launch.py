@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -109,7 +109,7 @@ def preset_of(system: System, name: str) -> dict[str, object]:
 
 
 @contextmanager
-def _nothing_left(folder: Path) -> Iterator[None]:
+def _nothing_left(folder: Path) -> Generator[None]:
     """Where bad input ends a run before it produced anything, the folders made for it go again."""
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     try:

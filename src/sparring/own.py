@@ -66,7 +66,7 @@ def harden(
         raise ValueError(f"{len(x)} samples leave nothing to train on after the validation split")
 
     def batches(generator: torch.Generator) -> Iterator[Batch]:
-        for part in torch.randperm(len(train[0]), generator=generator).split(batch_size):
+        for part in torch.split(torch.randperm(len(train[0]), generator=generator), batch_size):
             yield train[0][part], train[1][part]
 
     def judge(defender: nn.Module) -> dict[str, float]:

@@ -40,8 +40,10 @@ class APGD(Attack):
     wide_start: bool = False
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        runs = [lambda rows: (oracle.view(rows), y[rows])] * self.restarts
-        return self._best_of(runs, x, threat, generator)
+        def run_on(rows: Tensor) -> tuple[Oracle, Tensor]:
+            return oracle.view(rows), y[rows]
+
+        return self._best_of([run_on] * self.restarts, x, threat, generator)
 
     def _best_of(self, runs: Sequence[RunOn], x: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         """The winning or else the highest point of all runs, each on the samples that still stand."""

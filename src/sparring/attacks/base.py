@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ class AttackResult:
     success: Tensor
     objective: Tensor
     queries: Queries
-    trace: dict[str, list[float]] = field(default_factory=dict)
+    trace: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class Attack(ABC):
         return Oracle.of(model, len(x), objective, self.criterion, x.device)
 
     @contextmanager
-    def _guarded(self, model: Model, x: Tensor, generator: torch.Generator) -> Iterator[None]:
+    def _guarded(self, model: Model, x: Tensor, generator: torch.Generator) -> Generator[None]:
         check_finite(x, "input")
         if x.device.type == "cpu":
             keep_memory()

@@ -12,6 +12,7 @@ from torch import Tensor
 from sparring.attacks.base import Attack, AttackResult, Model, Oracle
 from sparring.objectives import Criterion, Objective, misclassified
 from sparring.threats.base import ThreatModel, flat
+from sparring.typed import integers, norm, unique
 
 _HALVINGS, _STEPS = 8, 5
 
@@ -105,8 +106,8 @@ class DecisionSearch(Attack):
         normal = self._normal(ask, rows, point, wide, generator)
         best_step = x + threat.radius * threat.steepest(normal, x, x)
         ask(threat.project(best_step, x).unsqueeze(1), rows, inside=True)
-        distance = flat(point - x).norm(dim=1)
-        unit = flat(normal) / flat(normal).norm(dim=1, keepdim=True).clamp_min(1e-12)
+        distance = norm(flat(point - x), dim=1)
+        unit = flat(normal) / norm(flat(normal), dim=1, keepdim=True).clamp_min(1e-12)
         sizes = 0.5 ** torch.arange(_STEPS, device=x.device) / math.sqrt(step)
         moves = (distance.unsqueeze(1) * sizes).unsqueeze(2) * unit.unsqueeze(1)
         tried = _project(wide, point.unsqueeze(1) + moves.to(x.dtype).reshape(len(x), -1, *x.shape[1:]), x)
@@ -131,7 +132,7 @@ class DecisionSearch(Attack):
         """Monte Carlo estimate of the boundary's normal: mean of (answer - mean answer) times the move."""
         x, k = ask.x[rows], self.directions
         noise = torch.randn(len(x), k, *x.shape[1:], generator=generator, device=x.device).to(x.dtype)
-        rough = flat(point - x).norm(dim=1) / math.sqrt(max(flat(x).shape[1], 1))
+        rough = norm(flat(point - x), dim=1) / math.sqrt(max(flat(x).shape[1], 1))
         scale = (0.1 * rough).reshape(-1, *[1] * x.ndim)
         tried = _project(wide, point.unsqueeze(1) + scale * noise, x)
         answer = ask(tried, rows).to(x.dtype) * 2 - 1
@@ -184,7 +185,7 @@ class _Interview:
     def members(self, threat: ThreatModel, count: int, generator: torch.Generator) -> None:
         """Ask every open sample about up to `count` random members of the threat."""
         rows = (self.open & (self.left > 0)).nonzero().squeeze(1)
-        for left in self.left[rows].clamp_max(count).unique().tolist():
+        for left in integers(unique(self.left[rows].clamp_max(count))):
             group = rows[self.left[rows].clamp_max(count) == left]
             many = self.x[group].repeat_interleave(left, dim=0)
             points = threat.sample(many, generator=generator).reshape(len(group), left, *self.x.shape[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def offspring(herd: Population, x: Tensor, threat: ThreatModel, count: int, gene
     a share of the difference between two members (differential evolution); or nothing more.
     """
     n, p, d = herd.members.shape
-    place = {"generator": generator, "device": x.device}
+    place: dict[str, Any] = {"generator": generator, "device": x.device}
     pairs = torch.randint(p, (4, n, count), **place)
     first, second = herd.value.gather(1, pairs[0]), herd.value.gather(1, pairs[1])
     winner = torch.where(first >= second, pairs[0], pairs[1])

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sparring.typed import norm as vector_norm
+
 Norm = Literal["linf", "l2", "l1"]
 
 _TINY = 1e-12
@@ -17,14 +19,14 @@ def length(d: Tensor, norm: Norm) -> Tensor:
     """The norm of each row of `d` `(n, d)`."""
     if norm == "linf":
         return d.abs().amax(1)
-    return d.norm(dim=1) if norm == "l2" else d.abs().sum(1)
+    return vector_norm(d, dim=1) if norm == "l2" else d.abs().sum(1)
 
 
 def dual_length(w: Tensor, norm: Norm) -> Tensor:
     """The dual norm along the last dimension: L1 for L∞, L2 for L2, L∞ for L1."""
     if norm == "linf":
         return w.abs().sum(-1)
-    return w.norm(dim=-1) if norm == "l2" else w.abs().amax(-1)
+    return vector_norm(w, dim=-1) if norm == "l2" else w.abs().amax(-1)
 
 
 def step_to_hyperplane(x: Tensor, w: Tensor, gap: Tensor, low: float, high: float, norm: Norm) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.objectives import Criterion, Objective, dlr, two_sided
+from sparring.typed import forked_rng
 
 Model = Callable[[Tensor], Tensor]
 """Inputs `(n, *sample)` to outputs `(n, k)` or `(n,)`: an `nn.Module`, or any function that only gives scores."""
@@ -51,7 +52,7 @@ def keep_memory() -> None:
 
 
 @contextmanager
-def frozen(model: Model) -> Iterator[None]:
+def frozen(model: Model) -> Generator[None]:
     """Evaluation mode and no parameter gradients, restored exactly on the way out."""
     if not isinstance(model, nn.Module):
         yield
@@ -72,11 +73,11 @@ def frozen(model: Model) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(generator: torch.Generator, device: torch.device) -> Iterator[None]:
+def own_randomness(generator: torch.Generator, device: torch.device) -> Generator[None]:
     """Draws that the model itself makes follow the generator; the caller's global random state stays as it was."""
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
+    with forked_rng(cuda):
         torch.default_generator.manual_seed(seed)
         if cuda:
             with torch.cuda.device(device):
@@ -105,7 +106,7 @@ class Oracle:
     criterion: Criterion
     queries: Queries
     index: Tensor
-    trace: dict[str, list[float]] = field(default_factory=dict)
+    trace: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     @classmethod
     def of(cls, model: Model, n: int, objective: Objective, criterion: Criterion, device: torch.device) -> Self:

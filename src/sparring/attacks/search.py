@@ -47,7 +47,7 @@ class ConstrainedSearch(Attack):
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         oracle = oracle.view(objective=self.loss)
         chunk = max(self.batch_size // self.population, 1)
-        parts = torch.arange(len(x), device=x.device).split(chunk)
+        parts = torch.split(torch.arange(len(x), device=x.device), chunk)
         return torch.cat([self._attack(oracle.view(p), x[p], y[p], threat, generator) for p in parts])
 
     def _attack(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
@@ -70,8 +70,11 @@ class ConstrainedSearch(Attack):
         if self.guide is not None:
             climb = APGD(steps=max(self.gradient_steps, 1), criterion=self.criterion, active_set=False)
             starts = range(min(self.guide_restarts, self.population))
-            ask = {"objective": oracle.objective, "generator": generator}
-            return [climb.perturb(self.guide, (x, y), threat, **ask) for _ in starts], none, 0
+            played = [
+                climb.perturb(self.guide, (x, y), threat, objective=oracle.objective, generator=generator)
+                for _ in starts
+            ]
+            return played, none, 0
         steps = min(self.gradient_steps, self.queries - 1)
         if not isinstance(oracle.model, nn.Module) or steps < 1:
             return [], none, 0
@@ -117,7 +120,7 @@ class ConstrainedSearch(Attack):
         n, p = members.shape[:2]
         points = members.reshape(n * p, *x.shape[1:])
         target, who = y.repeat_interleave(p, dim=0), rows.repeat_interleave(p)
-        cuts = zip(*(t.split(self.batch_size) for t in (points, target, who)), strict=True)
+        cuts = zip(*(torch.split(t, self.batch_size) for t in (points, target, who)), strict=True)
         answers = [oracle.score(*cut) for cut in cuts]
         value, fallen = (torch.cat(part).reshape(n, p) for part in zip(*answers, strict=True))
         return value, fallen

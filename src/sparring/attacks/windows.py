@@ -10,6 +10,7 @@ from torch import Tensor
 from sparring.attacks.blocks import Change, Layout, signs
 from sparring.threats.base import wide
 from sparring.threats.lp import L1, L2
+from sparring.typed import norm
 
 _TINY = 1e-12
 
@@ -48,7 +49,7 @@ class WindowMoves:
     def _norm(self, delta: Tensor) -> Tensor:
         """The threat's norm over the last dimension, kept."""
         if isinstance(self.threat, L2):
-            return delta.norm(dim=-1, keepdim=True)
+            return norm(delta, dim=-1, keepdim=True)
         return delta.abs().sum(-1, keepdim=True)
 
     def _full(self, delta: Tensor, x: Tensor) -> Tensor:

@@ -89,9 +89,9 @@ def fetch(name: str) -> Path:
 
 def describe(data: Path | None = None) -> list[dict[str, Any]]:
     """Every set with its terms and, per file, the path found (None if none) and whether it is the measured copy."""
-    out = []
+    out: list[dict[str, Any]] = []
     for known in SETS:
-        files = []
+        files: list[dict[str, object]] = []
         for entry in known.files:
             path = _found(known, entry, data)
             same = None if path is None else checksum(path) == entry.sha256
@@ -121,7 +121,7 @@ def print_sets(data: Path | None = None) -> None:
 def verify(name: str | None = None, data: Path | None = None) -> bool:
     """Compare every file found with its checksum and print one line each; False if one differs or none is found."""
     chosen = SETS if name is None else (data_set(name),)
-    results = []
+    results: list[bool] = []
     for known in chosen:
         for entry in known.files:
             path = _found(known, entry, data)

@@ -15,10 +15,10 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -87,7 +87,7 @@ class Key:
 
 def describe(config: Any, prefix: str = "") -> Iterator[Key]:
     """All keys of a configuration value; explanations come from `field(metadata={"help": ...})`."""
-    hints = typing.get_type_hints(type(config), include_extras=True)
+    hints = typing.get_type_hints(cast(Any, type(config)), include_extras=True)
     for f in dataclasses.fields(config):
         value, name = getattr(config, f.name), prefix + f.name
         if dataclasses.is_dataclass(value):
@@ -122,7 +122,7 @@ class _Loader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
+        if cast(Any, self).check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not accepted; write the value out")
         self.depth += 1
         if self.depth > MAX_DEPTH:
@@ -152,7 +152,7 @@ for _tag, _pattern, _first in (
         list("-+.0123456789"),
     ),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+    cast(Any, _Loader).add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
 
 def parse_yaml(text: str, source: str) -> Any:
@@ -179,12 +179,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise BadInput(f"{file}: cannot be read ({error.strerror}); give a YAML file") from None
     except UnicodeDecodeError:
         raise BadInput(f"{file}: not UTF-8 text; save it as UTF-8 YAML") from None
-    value = parse_yaml(text, str(file))
+    value: Any = parse_yaml(text, str(file))
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise BadInput(f"{file}: the top level must be `key: value` lines, not {_word(value)}")
-    return value
+    return cast(dict[str, Any], value)
 
 
 # --- overlaying and validating ----------------------------------------------------------------------------------
@@ -196,9 +196,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return _plain(value.value)
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _plain(v) for k, v in cast(Mapping[Any, Any], value).items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(v) for v in value]
+        return [_plain(v) for v in cast(Iterable[Any], value)]
     return value if isinstance(value, _LEAVES) else str(value)
 
 
@@ -253,35 +253,36 @@ def _assign(
     if rest or isinstance(value, Mapping):
         if not isinstance(tree.get(name), dict):
             tree[name] = _defaults(inner)
-        for sub, part in [(rest, value)] if rest else [(str(k).split("."), v) for k, v in value.items()]:
+        given = cast(Mapping[Any, Any], value)
+        for sub, part in [(rest, given)] if rest else [(str(k).split("."), v) for k, v in given.items()]:
             _assign(tree[name], inner, sub, part, source, origin, f"{key}.")
     else:
         tree[name] = value
         origin[key] = source
 
 
-def _numbers(value: Any, hint: Any) -> Any:
+def _numbers(value: object, hint: Any) -> Any:
     """The value with text read as a number where a float is expected, and a whole number as text where text is."""
-    members = _members(hint)
-    nested = _nested(hint)
+    members, nested, whole = _members(hint), _nested(hint), type(value) is int
     if isinstance(value, dict) and nested is not None:
         hints = typing.get_type_hints(nested, include_extras=True)
-        return {k: _numbers(v, hints[k]) for k, v in value.items()}
+        return {k: _numbers(v, hints[k]) for k, v in cast(dict[str, Any], value).items()}
     if isinstance(value, str) and float in members and str not in members:
         try:
             return number(value)
         except ValueError:
             return value
-    if type(value) is int and not {int, float} & set(members) and {str, Path} & set(members):
-        return str(value)
+    if whole and not {int, float} & set(members) and {str, Path} & set(members):
+        return str(cast(object, value))
     for member in members:
-        args = typing.get_args(member)
-        if isinstance(value, list) and typing.get_origin(member) in (tuple, list, set, frozenset) and args:
-            fixed = args if typing.get_origin(member) is tuple and args[-1] is not ... else [args[0]] * len(value)
-            return [_numbers(v, h) for v, h in zip(value, fixed, strict=False)] + value[len(fixed) :]
+        args: tuple[Any, ...] = typing.get_args(member)
+        if isinstance(value, list) and args and typing.get_origin(member) in (tuple, list, set, frozenset):
+            given = cast(list[Any], value)
+            fixed = args if typing.get_origin(member) is tuple and args[-1] is not ... else [args[0]] * len(given)
+            return [_numbers(v, h) for v, h in zip(given, fixed, strict=False)] + given[len(fixed) :]
         if isinstance(value, dict) and typing.get_origin(member) is dict and len(args) == 2:
-            return {k: _numbers(v, args[1]) for k, v in value.items()}
-    return value
+            return {k: _numbers(v, args[1]) for k, v in cast(dict[Any, Any], value).items()}
+    return cast(Any, value)
 
 
 def _validate(config_type: type[C], tree: dict[str, Any], origin: Mapping[str, str]) -> C:
@@ -308,7 +309,7 @@ def _explain(config_type: type, tree: Any, origin: Mapping[str, str], error: Val
         if nested is None or part not in (hints := typing.get_type_hints(nested, include_extras=True)):
             continue  # an index into a list, or pydantic's name of a union member
         hint, path = hints[str(part)], [*path, str(part)]
-        tree = tree.get(part) if isinstance(tree, dict) else tree
+        tree = cast(dict[Any, Any], tree).get(part) if isinstance(tree, dict) else tree
     key = ".".join(path)
     near = [key, *(k for k in origin if k.startswith(f"{key}.") or not key)]
     source = next((origin[k] for k in near if k in origin), "configuration")
@@ -331,7 +332,7 @@ def accepts(hint: Any) -> str:
 
 
 def _words(hint: Any) -> str:
-    plain = {
+    plain: dict[Any, str] = {
         bool: "true or false",
         int: "a whole number",
         float: "a number such as 0.03 or 8/255",
@@ -339,7 +340,8 @@ def _words(hint: Any) -> str:
         Path: "a path",
         dict: "key: value pairs",
     }
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    origin: Any = typing.get_origin(hint)
+    args: tuple[Any, ...] = typing.get_args(hint)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, args))
     if origin in (list, tuple, set, frozenset):
@@ -348,6 +350,7 @@ def _words(hint: Any) -> str:
         return f"a list of ({accepts(args[0])})"
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return "one of " + ", ".join(str(m.value) for m in hint)
+    hint = cast(Any, hint)
     return plain.get(origin or hint, "key: value pairs" if dataclasses.is_dataclass(hint) else str(hint))
 
 

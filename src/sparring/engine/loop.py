@@ -12,7 +12,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -31,6 +31,7 @@ from sparring.engine.weights import fill, parse, tensors_of
 from sparring.files import write_bytes
 from sparring.game import Batch, StepResult, Task
 from sparring.strategies.base import defender_of
+from sparring.typed import forked_rng
 
 if TYPE_CHECKING:
     from sparring.engine.run import Run
@@ -170,10 +171,10 @@ class _Interrupt:
 
 
 @contextmanager
-def _own_randomness(seed: int, runtime: Runtime) -> Iterator[None]:
+def _own_randomness(seed: int, runtime: Runtime) -> Generator[None]:
     # Dropout and the like draw from PyTorch's global state: give them the run's own, and the caller's back after.
     devices = [runtime.device] if runtime.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with forked_rng(devices):
         own = seed_for(seed, f"torch@{runtime.rank}")
         torch.default_generator.manual_seed(own)
         if devices:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 
@@ -28,7 +28,7 @@ class _Silent(Progress):
 
 
 @contextmanager
-def progress(label: str, total: int, *, done: int = 0, quiet: bool = False) -> Iterator[Progress]:
+def progress(label: str, total: int, *, done: int = 0, quiet: bool = False) -> Generator[Progress]:
     """Follow `total` steps of work, `done` of them already behind."""
     if quiet:
         yield _Silent(label, total, done=done)

@@ -12,12 +12,12 @@ import fcntl
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import safetensors.torch
 import torch
@@ -138,7 +138,7 @@ class Run:
         return json.loads(path.read_text("utf-8"))
 
     @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def phase(self, name: str) -> Generator[None]:
         """Time a phase; its wall-clock seconds add up in `run.json`, over interruptions too."""
         start = time.monotonic()
         try:
@@ -269,7 +269,8 @@ def _ours(name: str) -> bool:
 
 def _first_difference(before: Any, after: Any, at: str = "") -> tuple[str, Any, Any]:
     if isinstance(before, dict) and isinstance(after, dict):
-        for key in [*after, *before]:
-            if before.get(key) != after.get(key):
-                return _first_difference(before.get(key), after.get(key), f"{at}.{key}" if at else str(key))
-    return at, before, after
+        old, new = cast(dict[str, Any], before), cast(dict[str, Any], after)
+        for key in [*new, *old]:
+            if old.get(key) != new.get(key):
+                return _first_difference(old.get(key), new.get(key), f"{at}.{key}" if at else key)
+    return at, cast(Any, before), cast(Any, after)

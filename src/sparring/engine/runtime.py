@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -101,11 +101,13 @@ class Runtime:
 
     def unwrap(self, module: nn.Module) -> nn.Module:
         """The bare module below the wrapper; a bare one is returned as it is."""
-        from lightning_fabric.wrappers import _unwrap_objects
+        from lightning_fabric.wrappers import _FabricModule  # pyright: ignore[reportPrivateUsage]
         from torch.nn.parallel import DistributedDataParallel
 
-        inner = _unwrap_objects(module)  # takes Fabric's own wrapper off, not DDP's
-        return inner.module if isinstance(inner, DistributedDataParallel) else inner
+        inner: Any = module
+        while isinstance(inner, (_FabricModule, DistributedDataParallel)):
+            inner = cast(Any, inner).module
+        return inner
 
     def backward(self, loss: Tensor) -> None:
         """Gradients of a scalar loss, averaged over processes."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import safetensors.torch
 import torch
@@ -182,9 +182,9 @@ class TrainState:
 
 def _read(path: Path) -> Any:
     try:
-        with safe_open(str(path), framework="pt") as stream:
-            header = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
+        with cast(Any, safe_open)(str(path), framework="pt") as stream:
+            header: dict[str, str] = stream.metadata() or {}
+            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - no mapping
         if header.get("format") != str(FORMAT):
             raise BadInput(f"{path}: a checkpoint of another version; delete it to train this phase again")
         return unpack(tensors, json.loads(header["state"]))

@@ -26,9 +26,9 @@ class System:
 
     name: str
     title: str
-    config: type
+    config: type[Any]
     experiment: Callable[[Any, Run], Scorecard]
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
     evaluate: Callable[[Any, Run, Path], Scorecard] | None = None
     certify: Callable[[Any, Run, Path], Scorecard] | None = None
     commands: Callable[[], Any] | None = None

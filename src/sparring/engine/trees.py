@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -24,10 +24,10 @@ def pack(tree: Any, name: str = "state") -> tuple[dict[str, Tensor], Any]:
             tensors[path] = value.detach().cpu().contiguous().clone()
             return {_TENSOR: path}
         if isinstance(value, Mapping):
-            pairs = [[k, walk(v, f"{path}/{k}")] for k, v in value.items()]
+            pairs = [[k, walk(v, f"{path}/{k}")] for k, v in cast(Mapping[Any, Any], value).items()]
             return {_COUNTER if isinstance(value, Counter) else _MAP: pairs}
         if isinstance(value, (list, tuple, deque)):
-            items = [walk(v, f"{path}/{i}") for i, v in enumerate(value)]
+            items = [walk(v, f"{path}/{i}") for i, v in enumerate(cast(Iterable[Any], value))]
             return {_TUPLE: items} if isinstance(value, tuple) else items
         if value is None or type(value) in (bool, int, float, str):
             return value
@@ -39,13 +39,13 @@ def pack(tree: Any, name: str = "state") -> tuple[dict[str, Tensor], Any]:
 def unpack(tensors: Mapping[str, Tensor], tree: Any) -> Any:
     """What `pack` was given; mappings come back as dicts (or Counters)."""
     if isinstance(tree, list):
-        return [unpack(tensors, v) for v in tree]
+        return [unpack(tensors, v) for v in cast(list[Any], tree)]
     if not isinstance(tree, dict):
         return tree
-    (mark, value), *_ = tree.items()
+    (mark, value), *_ = cast(dict[str, Any], tree).items()
     if mark == _TENSOR:
         return tensors[value]
     if mark == _TUPLE:
         return tuple(unpack(tensors, v) for v in value)
-    found = {k: unpack(tensors, v) for k, v in value}
+    found: dict[Any, Any] = {k: unpack(tensors, v) for k, v in value}
     return Counter(found) if mark == _COUNTER else found

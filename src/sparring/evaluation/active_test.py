@@ -21,6 +21,7 @@ from sparring.evaluation.statistics import wilson
 from sparring.game import Batch
 from sparring.objectives import Objective, cross_entropy, margin, misclassified
 from sparring.threats.base import ThreatModel, flat
+from sparring.typed import modules, solve
 
 _INNER_SHARE = 0.95
 _RIM_POINTS = 32
@@ -144,7 +145,7 @@ def _feature_layer(model: Model, features: str | None) -> tuple[str, nn.Module |
         return "the outputs", None
     if features is not None:
         return features, model.get_submodule(features)
-    linear = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.Linear)]
+    linear = [(name, m) for name, m in modules(model) if isinstance(m, nn.Linear)]
     return (f"the input of {linear[-1][0] or 'the model'}", linear[-1][1]) if linear else ("the outputs", None)
 
 
@@ -185,7 +186,7 @@ def _whiten(spread: Tensor, out: Tensor) -> Tensor:
     n = len(spread)
     ridge = _RIDGE * spread.square().mean().clamp_min(1e-30)
     gram = spread @ spread.T + n * ridge * torch.eye(n, dtype=spread.dtype, device=spread.device)
-    inside = torch.linalg.solve(gram, spread @ out.T)
+    inside = solve(gram, spread @ out.T)
     return (out - inside.T @ spread) / ridge
 
 

@@ -51,7 +51,7 @@ def compare(first: Scorecard, second: Scorecard, *, seed: int = 0) -> list[Compa
 
 def comparison_table(rows: list[Comparison], first: str = "first", second: str = "second") -> Table:
     """The comparison as a scorecard table, figures to three places."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for row in rows:
         condition = row.adversary or "clean"
         if row.budget is not None:

@@ -13,6 +13,7 @@ from sparring.evaluation import statistics
 from sparring.evaluation.protocol import Adversary, Evaluation, Outcome, describe, evaluate
 from sparring.evaluation.scorecard import Curve, Row, Series
 from sparring.game import Batch
+from sparring.typed import integers, numbers
 
 _MOST_OUTCOMES = 20_000
 
@@ -66,7 +67,7 @@ def radius_curve(
     """
     order = sorted(factors)
     radii = tuple(adversary.threat.scaled(f).radius for f in order)
-    series = []
+    series: list[Series] = []
     for label, model in models.items():
         ladder = [replace(adversary, name=f"x{f:g}", threat=adversary.threat.scaled(f)) for f in order]
         found = evaluate(
@@ -92,13 +93,13 @@ def query_curve(
     It reads the queries at which each sample fell, so it needs no further run; the attack must have had its
     active set on, since otherwise every sample pays the whole budget.
     """
-    series = []
+    series: list[Series] = []
     for label, outcome in outcomes.items():
         if not outcome.adversary.attack.active_set:
             raise ValueError(f"{outcome.adversary.name}: a query curve needs an attack with active_set=True")
         spent = outcome.queries.forward[outcome.attacked].double()
         most = max(float(spent.max()) if len(spent) else 1.0, 1.0)
-        grid = sorted({0.0, *torch.logspace(0, torch.tensor(most).log10().item(), points).round().tolist()})
+        grid = sorted({0.0, *numbers(torch.logspace(0, torch.tensor(most).log10().item(), points).round())})
         fell = outcome.attacked & ~outcome.right
         at = torch.where(fell, outcome.queries.forward.double(), torch.inf)
         start = outcome.right | outcome.attacked
@@ -114,7 +115,7 @@ def _row(parts: Sequence[Tensor], runs: Sequence[Evaluation], **given: object) -
     if len(parts) == 1:
         found = statistics.proportion(parts[0].cpu().numpy())
         if found.n <= _MOST_OUTCOMES:
-            outcomes = "".join("1" if right else "0" for right in parts[0].tolist())
+            outcomes = "".join("1" if right else "0" for right in integers(parts[0]))
     elif same and len(parts[0]) > 1:
         found = statistics.seeds_and_samples(torch.stack(list(parts)).cpu().numpy())
     else:
@@ -143,7 +144,7 @@ def _worst_cases(runs: Sequence[Evaluation]) -> list[tuple[list[Tensor], dict[st
     kinds = {o.adversary.seen for o in outcomes}
     if len(kinds) == 2 and not any(o.cascade for o in outcomes):
         groups = [("worst of seen", True), ("worst of held-out", False), *groups]
-    found = []
+    found: list[tuple[list[Tensor], dict[str, object]]] = []
     for name, seen in groups if outcomes else []:
         members = [o.adversary for o in outcomes if seen is None or o.adversary.seen == seen]
         if len(members) == 1 and not outcomes[0].cascade:
@@ -151,7 +152,13 @@ def _worst_cases(runs: Sequence[Evaluation]) -> list[tuple[list[Tensor], dict[st
         threats = {describe(a.threat) for a in members}
         shared = {"threat": threats.pop(), "budget": members[0].threat.radius} if len(threats) == 1 else {}
         flag = seen if seen is not None or len(kinds) == 2 else next(iter(kinds))
-        more = {"condition": "adversary", "adversary": name, "seen": flag, "kind": "upper bound", **shared}
+        more: dict[str, object] = {
+            "condition": "adversary",
+            "adversary": name,
+            "seen": flag,
+            "kind": "upper bound",
+            **shared,
+        }
         found.append(([run.worst(seen=seen) for run in runs], more))
     return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
@@ -136,7 +136,7 @@ def evaluate(
         chosen = attackable(y)
         x, y = x[chosen], y[chosen]
     clean = ~_lost(model, x, y, criterion, generator, batch_size)
-    standing, outcomes = clean, []
+    standing, outcomes = clean, list[Outcome]()
     for adversary in adversaries:
         outcome = _play(model, x, y, standing, adversary, generator, batch_size, cascade)
         outcomes.append(outcome)
@@ -188,7 +188,7 @@ def _play(
     right, x_adv = standing.clone(), x.clone()
     passes = torch.zeros(2, len(x), dtype=torch.int64, device=x.device)
     rows = standing.nonzero().squeeze(1)
-    for part in rows.split(batch_size):
+    for part in torch.split(rows, batch_size):
         if len(part) == 0:
             continue
         result = adversary.attack(
@@ -231,7 +231,7 @@ def _told(value: object) -> str:
         told = [f"{name}={_told(v)}" for name, v, default in told if isinstance(v, Tensor) or v is not default]
         return f"{type(value).__name__}({', '.join(told)})"
     if isinstance(value, (tuple, list)):
-        return f"({', '.join(_told(v) for v in value)})"
+        return f"({', '.join(_told(v) for v in cast(Iterable[object], value))})"
     if isinstance(value, float):
         return f"{value:g}"
     if value is None or isinstance(value, (int, str)):

@@ -29,7 +29,7 @@ def unpack(packed: Tensor, space: ActionSpace) -> Tensor:
     """The records after their actions, `(n, schema.width)` float64."""
     x, a = packed[:, : space.schema.width], packed[:, space.schema.width :]
     done = space.apply(x.detach().cpu().numpy(), a.detach().cpu().numpy())
-    return torch.from_numpy(done).to(packed.device)
+    return torch.as_tensor(done).to(packed.device)
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def _near(a: Array, b: Array, relative: float = 1e-6, absolute: float = 1e-3) ->
     return np.abs(a - b) <= relative * np.maximum(np.abs(a), np.abs(b)) + absolute
 
 
-def _same(target: str, columns: tuple[str, ...], value, relative: float = 1e-6) -> Relation:
+def _same(target: str, columns: tuple[str, ...], value: Callable[[Table], Array], relative: float = 1e-6) -> Relation:
     return Relation(
         f"{target} from {', '.join(columns)}",
         (target, *columns),
@@ -154,7 +154,7 @@ def _identities() -> tuple[Relation, ...]:
         ("Bwd Packet Length Min", "Bwd Packet Length Max"),
     )
 
-    def either(fwd: str, bwd: str, pick) -> object:
+    def either(fwd: str, bwd: str, pick: Callable[[Array, Array], Array]) -> Callable[[Table], Array]:
         return lambda t: np.where(t[nb] > 0, pick(t[fwd], t[bwd]), t[fwd])
 
     return (
@@ -220,7 +220,7 @@ def _orders() -> tuple[Relation, ...]:
     )  # fmt: skip
 
 
-def _exceeds(small: str, large: str):
+def _exceeds(small: str, large: str) -> Callable[[Table], NDArray[np.bool_]]:
     return lambda t: t[small] > t[large] + 1e-3
 
 

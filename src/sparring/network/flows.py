@@ -196,7 +196,7 @@ class _Open:
     last: int
     finished: int = 0
     closed: bool = False
-    rows: list[tuple[int, bool, int, int, int, int]] = field(default_factory=list)
+    rows: list[tuple[int, bool, int, int, int, int]] = field(default_factory=list[tuple[int, bool, int, int, int, int]])
 
 
 class Assembler:

@@ -81,7 +81,7 @@ class FlowThreat:
         rows = np.flatnonzero(self._violation(z, ref, clean) > 0)
         if len(rows):
             out[rows] = self._repaired(z[rows], ref[rows], take(clean, rows))
-        return torch.from_numpy(out).to(x.device)
+        return torch.as_tensor(out).to(x.device)
 
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """Diverse members: each row moves a random share of its levers, some far, some by single grid steps."""
@@ -104,7 +104,7 @@ class FlowThreat:
                 steps = np.ceil(random(n) * 4) * np.where(random(n) < 0.5, -1, 1) * f.spacing
                 u = np.where(near, np.clip(f.unit(clean[f.name] + steps), low, high), u)
             z[chosen, at.start] = u[chosen]
-        return self.project(torch.from_numpy(z).to(x.device), x)
+        return self.project(torch.as_tensor(z).to(x.device), x)
 
     def steepest(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:
         """The gradient's sign on the lever columns that can still move that way (L∞ geometry); 0 elsewhere."""
@@ -119,13 +119,13 @@ class FlowThreat:
             elif lever.when is not None:
                 sign = np.where(lever.when(clean)[:, None], sign, 0.0)
             out[:, at] = sign
-        return torch.from_numpy(out).to(grad)
+        return torch.as_tensor(out).to(grad)
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         """Excess over the box, plus one for each relation broken that `x` keeps, field off its grid, fixed field moved.
 
         Exactly 0 on members."""
-        return torch.from_numpy(self._violation(*self._arrays(x_adv, x))).float().to(x.device)
+        return torch.as_tensor(self._violation(*self._arrays(x_adv, x))).float().to(x.device)
 
     def _arrays(self, x_adv: Tensor, x: Tensor) -> tuple[Array, Array, Table]:
         ref = x.detach().cpu().numpy()
@@ -136,7 +136,7 @@ class FlowThreat:
 
     def _boxes(self, ref: Array, clean: Table) -> list[tuple[Lever, Array, Array]]:
         """Lower and upper end of every lever on the unit scale, `(n,)` each."""
-        boxes = []
+        boxes: list[tuple[Lever, Array, Array]] = []
         for lever in self.levers:
             at = ref[:, self.schema.slices[lever.feature].start]
             may = np.ones(len(ref), dtype=bool) if lever.when is None else lever.when(clean)
@@ -150,7 +150,7 @@ class FlowThreat:
 
     def _excess(self, z: Array, ref: Array, clean: Table) -> dict[str, Array]:
         """How far each lever lies outside its box, per feature `(n,)`; off-category groups count 1."""
-        out = {}
+        out: dict[str, Array] = {}
         for lever, low, high in self._boxes(ref, clean):
             f, at = self.schema[lever.feature], self.schema.slices[lever.feature]
             if f.categories:
@@ -224,7 +224,7 @@ class FlowThreat:
 
     def _newly_broken(self, table: Table, clean: Table) -> list[tuple[Relation, Mask]]:
         """Relations that rows of `table` break and their clean records keep, with those rows."""
-        found = []
+        found: list[tuple[Relation, Mask]] = []
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for relation in self._touched:
                 now = np.asarray(relation.broken(table), dtype=bool)

@@ -41,7 +41,7 @@ class Format:
     keep: tuple[str, ...] = ()
     undefined: tuple[str, ...] = ()
     duration: str = ""
-    copies: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class FlowRows:
     line: NDArray[np.int64]
     label: NDArray[Any] | None = None
     family: NDArray[Any] | None = None
-    keep: dict[str, NDArray[Any]] = field(default_factory=dict)
-    unknown: dict[str, int] = field(default_factory=dict)
+    keep: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
+    unknown: dict[str, int] = field(default_factory=dict[str, int])
     undefined: int = 0
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +158,7 @@ class Schema:
     def indices(self, names: Iterable[str]) -> NDArray[np.int64]:
         """Matrix columns of the named features, in matrix order."""
         spans = sorted((self.slices[self[name].name] for name in names), key=lambda s: s.start)
-        return np.concatenate([np.arange(s.start, s.stop) for s in spans] or [np.arange(0)]).astype(np.int64)
+        return np.concatenate([np.arange(s.start, s.stop) for s in (*spans, slice(0, 0))]).astype(np.int64)
 
     def table(self, rows: Mapping[str, Any]) -> Table:
         """A data frame or a dict of columns (strings for categories, or codes) as a `Table`.
@@ -274,7 +274,8 @@ class Schema:
         """This schema with the features of a `to_json` text. Raises `BadInput` for another schema's text."""
         try:
             data = json.loads(text)
-            features = tuple(Feature(**{**f, "categories": tuple(f["categories"])}) for f in data["features"])
+            stored: list[dict[str, Any]] = data["features"]
+            features = tuple(Feature(**cast(Any, f | {"categories": tuple(f["categories"])})) for f in stored)
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"this is not a stored {self.name} schema ({error}); store it again with to_json") from error
         if data["name"] != self.name or [f.name for f in features] != list(self.names):

@@ -6,7 +6,7 @@ scores alone, per sample; `CriticLoss.critic` takes the means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -80,7 +80,7 @@ LEAST_SQUARES = CriticLoss("least-squares", _distance_to_one, Tensor.square, _di
 
 
 @contextmanager
-def held(module: nn.Module) -> Iterator[None]:
+def held(module: nn.Module) -> Generator[None]:
     """The module's parameters as constants: gradients pass through to its inputs, none reaches its weights."""
     needs = {p: p.requires_grad for p in module.parameters()}
     try:

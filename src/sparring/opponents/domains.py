@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from sparring.objectives import two_sided
 from sparring.opponents.networks import perceptron
+from sparring.typed import numbers, unique
 
 Condition = Callable[[Tensor, Tensor], Tensor]
 """`(outputs, target) -> (n, c)`: what the domain classifier is told besides the features."""
@@ -92,8 +93,8 @@ class ScoreBins:
     def quantiles(cls, scores: Tensor, bins: int, *, column: int = 0) -> ScoreBins:
         """Edges that share the scores `(n,)` evenly among `bins` bins; tied edges are merged."""
         shares = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
-        edges = torch.quantile(scores.double(), shares).unique()
-        return cls(tuple(edges.tolist()), column)
+        edges = unique(torch.quantile(scores.double(), shares))
+        return cls(tuple(numbers(edges)), column)
 
     def index(self, target: Tensor) -> Tensor:
         """The bin of each score, `(n,)` int64."""

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparring.typed import norm
+
 
 def domain_figures(logits: Tensor, domain: Tensor) -> dict[str, float]:
     """Figures of a batch of domain logits `(n, k)` against the domains `(n,)`.
@@ -46,5 +48,5 @@ def gradient_ratio(task: Tensor, domain: Tensor, features: Tensor) -> float:
     """
     (own,) = torch.autograd.grad(task, features, retain_graph=True)
     (other,) = torch.autograd.grad(domain, features, retain_graph=True)
-    norm = float(own.norm())
-    return float(other.norm()) / norm if norm > 0 else math.inf
+    length = float(norm(own))
+    return float(norm(other)) / length if length > 0 else math.inf

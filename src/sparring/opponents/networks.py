@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import nn
 
+from sparring.typed import uninitialised
+
 
 def linear(inputs: int, outputs: int, *, generator: torch.Generator) -> nn.Linear:
     """An affine layer with PyTorch's default law, uniform within ± 1/√inputs, drawn from `generator`."""
-    layer = cast(nn.Linear, nn.utils.skip_init(nn.Linear, inputs, outputs))
+    layer = uninitialised(nn.Linear, inputs, outputs)
     bound = 1.0 / math.sqrt(inputs)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

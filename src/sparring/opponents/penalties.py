@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sparring.typed import norm
+
 Score = Callable[[Tensor], Tensor]
 """A critic with its conditions already given: `(n, *sample) -> (n,)`."""
 
@@ -54,9 +56,9 @@ class GradientPenalty:
     one_sided: bool = False
 
     def __call__(self, critic: Score, real: Tensor, fake: Tensor, *, generator: torch.Generator) -> Tensor:
-        # vector_norm has gradient 0 at the zero vector, where a hand-written root would give NaN.
-        norm = torch.linalg.vector_norm(slope(critic, interpolate(real, fake, generator=generator)), dim=1)
-        excess = norm - self.centre
+        # `norm` has gradient 0 at the zero vector, where a hand-written root would give NaN.
+        length = norm(slope(critic, interpolate(real, fake, generator=generator)), dim=1)
+        excess = length - self.centre
         return self.weight * (excess.clamp_min(0) if self.one_sided else excess).square()
 
 

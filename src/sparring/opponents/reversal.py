@@ -7,7 +7,7 @@ Backpropagation", ICML 2015. λ acts once, on the way back; the loss itself is n
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class _Reverse(torch.autograd.Function):
 
 def reverse(x: Tensor, strength: float = 1.0) -> Tensor:
     """`x` itself; the gradient that comes back through it is multiplied by `-strength`."""
-    return _Reverse.apply(x, strength)  # pyright: ignore[reportReturnType]
+    return cast(Any, _Reverse).apply(x, strength)
 
 
 class Reversal(nn.Module):

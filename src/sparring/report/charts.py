@@ -65,7 +65,7 @@ class Plot:
     x: Axis
     y: Axis
     drawn: tuple[Drawn, ...]
-    readings: list[dict[str, object]] = field(default_factory=list)
+    readings: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     """One per x: its coordinate, its label, and per series the value's text and coordinate (None if absent)."""
     thinned: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -169,7 +169,7 @@ def _ranked(runs: Sequence[Labelled], metric: str, higher: bool) -> tuple[Entry,
     )
     values = [place(e)[1] for e in entries if _PLACE[e.status] == 0]
     ranks = [values.index(v) + 1 for v in values] + [None] * (len(entries) - len(values))
-    return tuple(Entry(**{**vars(e), "rank": rank}) for e, rank in zip(entries, ranks, strict=True))
+    return tuple(replace(e, rank=rank) for e, rank in zip(entries, ranks, strict=True))
 
 
 def _measured(card: Scorecard, metric: str) -> list[str]:

@@ -8,16 +8,17 @@ import base64
 import calendar
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import sparring
-from sparring.evaluation.scorecard import Row, Scorecard, Table
+from sparring.evaluation.scorecard import Change, Row, Scorecard, Table
 from sparring.report import charts, summary
 from sparring.report.summary import Line, Results
 
@@ -68,9 +69,9 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sparring.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {
-        "plain": lambda text: summary.plain(str(text)),
-        "linked": lambda text: link(summary.plain(text)),
+    filters: dict[str, Callable[..., Any]] = {
+        "plain": _plain,
+        "linked": _linked,
         "number": summary.number,
         "interval": summary.interval,
         "quantity": summary.quantity,
@@ -85,18 +86,47 @@ def _environment() -> Environment:
         "bar_axis": charts.bar_axis,
         "duration": duration,
         "moment": moment,
-        "capital": lambda text: text[:1].upper() + text[1:],
-        "trusted": lambda row, card: summary.trusted(card, row),
+        "capital": _capital,
+        "trusted": _trusted,
         "distrusted": summary.distrusted,
         "shown": _shown,
         "worst_rows": _worst_rows,
-        "places": lambda row, card: summary.places(card, row.metric),
+        "places": _places,
         "sources": summary.sources,
-        "moved": lambda changes: [c for c in changes if c.before != c.after],
-        "unmoved": lambda changes: [c for c in changes if c.before == c.after],
+        "moved": _moved,
+        "unmoved": _unmoved,
         "numeric": _numeric,
     }
+    environment.filters.update(cast(dict[str, Any], filters))
     return environment
+
+
+def _plain(text: object) -> str:
+    return summary.plain(str(text))
+
+
+def _linked(text: str) -> Markup:
+    return link(summary.plain(text))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _trusted(row: Row, card: Scorecard) -> bool:
+    return summary.trusted(card, row)
+
+
+def _places(row: Row, card: Scorecard) -> int:
+    return summary.places(card, row.metric)
+
+
+def _moved(changes: Sequence[Change]) -> list[Change]:
+    return [c for c in changes if c.before != c.after]
+
+
+def _unmoved(changes: Sequence[Change]) -> list[Change]:
+    return [c for c in changes if c.before == c.after]
 
 
 def duration(seconds: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import textwrap
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparring.errors import BadInput
 from sparring.evaluation.scorecard import Curve, Scorecard
@@ -52,7 +53,7 @@ def figure(curve: Curve, models: Sequence[str] = ()) -> Figure:
     except ImportError:
         raise BadInput('static figures need matplotlib; install it with `pip install "sparring[report]"`') from None
     out = Figure(figsize=(5.2, 3.4), layout="constrained")
-    axes = out.add_subplot()
+    axes: Any = out.add_subplot()
     looks = styles([s.label for s in curve.series], models)
     for series, (colour, dash, mark) in zip(curve.series, looks, strict=True):
         few = len(series.x) <= 40
@@ -77,9 +78,8 @@ def figure(curve: Curve, models: Sequence[str] = ()) -> Figure:
     return out
 
 
-def _bytes(drawn: Figure, kind: str) -> bytes:
-    import matplotlib
-
+def _bytes(drawn: Any, kind: str) -> bytes:
+    matplotlib: Any = importlib.import_module("matplotlib")
     buffer = BytesIO()
     # No date and a fixed salt: the same scorecard gives the same file.
     with matplotlib.rc_context({"svg.hashsalt": "sparring", "svg.fonttype": "path"}):

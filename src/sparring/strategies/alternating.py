@@ -11,6 +11,7 @@ from torch import Tensor
 from sparring.game import Batch, Game, State, StepResult
 from sparring.opponents.critics import NON_SATURATING, Critic, CriticLoss, held
 from sparring.opponents.penalties import Penalty
+from sparring.typed import norm
 
 View = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor, tuple[Tensor, ...]]]
 """`(real, fake, inputs, generator) -> (real, fake, conditions)`: what the critic gets to see.
@@ -66,7 +67,11 @@ class Alternating:
         for _ in range(max(self.warmup, self.opponent_steps) if state.step == 0 else self.opponent_steps):
             figures = self._oppose(game, inputs, real, fake.detach(), state)
         norms: list[Tensor] = []
-        fake.register_hook(lambda grad: norms.append(grad.norm()))
+
+        def noted(grad: Tensor) -> None:
+            norms.append(norm(grad))
+
+        fake.register_hook(noted)
         loss, terms = self._defend(game, inputs, real, fake, state)
         state.descend(loss, "defender", terms=terms)
         figures |= {f"generator_{name}": float(term.detach()) for name, term in terms.items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch.func import functional_call
 
 from sparring.game import Batch, Game, State, StepResult
 from sparring.strategies.base import InnerMax, descend
+from sparring.typed import modules, norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +47,10 @@ class AWP:
         copies = {id(p): proxy for p, proxy in zip(weights, proxies, strict=True)}
         copies |= {id(b): b.clone() for b in model.buffers()}
         terms = self.inner.loss(replace(game, defender=At(model, copies)), batch, x_adv)
-        grads = torch.autograd.grad(torch.stack(list(terms.values())).sum(), proxies, allow_unused=True)
+        loss = torch.stack(list(terms.values())).sum()
+        grads = cast(Sequence[Tensor | None], torch.autograd.grad(loss, proxies, allow_unused=True))
         return {
-            id(p): self.gamma * p.detach().norm() * grad / grad.norm().clamp_min(1e-12)
+            id(p): self.gamma * norm(p.detach()) * grad / norm(grad).clamp_min(1e-12)
             for p, grad in zip(weights, grads, strict=True)
             if grad is not None
         }
@@ -62,7 +65,7 @@ class At(nn.Module):
     def __init__(self, module: nn.Module, tensors: dict[int, Tensor]) -> None:
         super().__init__()
         named: dict[str, Tensor] = {}
-        for prefix, part in module.named_modules():
+        for prefix, part in modules(module):
             for name, own in [*part._parameters.items(), *part._buffers.items()]:
                 if id(own) in tensors:
                     named[f"{prefix}.{name}" if prefix else name] = tensors[id(own)]

@@ -7,6 +7,7 @@ untouched), the training forwards run in training mode on the batch they are giv
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,8 +46,9 @@ def descend(terms: dict[str, Tensor], state: State) -> StepResult:
 def defender_of(strategy: Strategy, game: Game, state: State) -> nn.Module:
     """The defender a strategy hands over: its own (`strategy.defender`, e.g. averaged weights), that of the
     strategy it wraps (`strategy.inner`), or the trained module itself."""
-    if hasattr(strategy, "defender"):
-        return strategy.defender(game, state)  # pyright: ignore[reportAttributeAccessIssue]
+    own: Callable[[Game, State], nn.Module] | None = getattr(strategy, "defender", None)
+    if own is not None:
+        return own(game, state)
     inner: Any = getattr(strategy, "inner", None)
     return state.unwrap(game.defender) if inner is None else defender_of(inner, game, state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from sparring.opponents.domains import Condition
 from sparring.opponents.monitor import domain_figures, gradient_ratio
 from sparring.opponents.reversal import reverse
 from sparring.schedules import Ramp, Schedule, progress
+from sparring.typed import modules
 
 
 def last_column(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -27,9 +28,9 @@ def last_column(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def captured(module: nn.Module, layer: str) -> Iterator[list[Tensor]]:
+def captured(module: nn.Module, layer: str) -> Generator[list[Tensor]]:
     """Collect the outputs of the submodule named `layer` during forward passes, graph and all."""
-    known = dict(module.named_modules())
+    known = dict(modules(module))
     if layer not in known:
         names = ", ".join(name for name in known if name and "." not in name)
         raise ValueError(f"the defender has no submodule {layer!r}; its own are: {names}")

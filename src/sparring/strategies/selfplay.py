@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -103,7 +103,7 @@ def _store(proposer: Proposer[Any], state: State, slot: int) -> None:
 
 
 @contextmanager
-def _past_self(proposer: Proposer[Any], state: State, slot: int | None) -> Iterator[None]:
+def _past_self(proposer: Proposer[Any], state: State, slot: int | None) -> Generator[None]:
     """The proposer as it was when it was stored in `slot`, and as it is again on the way out."""
     if slot is None:
         yield

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparring.threats.base import distance, flat, largest, precise, symmetric, wide
 from sparring.threats.interval import Interval, free
+from sparring.typed import norm
 
 _ROUNDS = 100
 
@@ -97,8 +98,8 @@ class Shrinking(_Ball, ABC):
         delta = precise(flat(x_adv)) - precise(flat(x))
         unit = torch.finfo(x.dtype).eps
         stored = torch.minimum(precise(flat(x_adv)).abs() * unit, delta.abs())
-        allowance = torch.linalg.vector_norm(stored, self.order, dim=1) + 16 * unit * self.eps
-        beyond = torch.linalg.vector_norm(delta, self.order, dim=1) - self.eps
+        allowance = norm(stored, self.order, dim=1) + 16 * unit * self.eps
+        beyond = norm(delta, self.order, dim=1) - self.eps
         beyond = torch.where(beyond <= (allowance if self.eps else 0), 0, beyond)
         return torch.maximum(distance(beyond), distance(largest(x_adv - x_adv.clamp(self.low, self.high))))
 
@@ -123,7 +124,7 @@ class L2(Shrinking):
 
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         rows = torch.randn(flat(x).shape, generator=generator, device=x.device)
-        rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        rows = rows / norm(rows, dim=1, keepdim=True).clamp_min(1e-12)
         share = torch.rand(len(rows), 1, generator=generator, device=x.device)
         rows = rows * share.pow(1 / max(rows.shape[1], 1)) * self.eps
         return self.project((wide(x) + rows.reshape(x.shape)).to(x.dtype), x)

@@ -156,4 +156,4 @@ def _burst(
 
 def _within(count: Ints) -> Ints:
     """0, 1, ... within each group of `count` entries."""
-    return np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)

@@ -40,7 +40,7 @@ def generate(*, seed: int, train: int = 16_000, test: int = 8_000, attacks: floa
     attack's) and, in `keep`, time stamp and addresses. The same seed gives the same bits.
     """
     rng = np.random.default_rng(seed)
-    parts = []
+    parts: list[tuple[str, FlowRows]] = []
     seen, both = ((SEEN, attacks),), ((SEEN, attacks * 0.75), (HELD_OUT, attacks * 0.25))
     for name, days, n, kinds in (("training days", _TRAINING, train, seen), ("test days", _TEST, test, both)):
         rows = _joined(
@@ -68,7 +68,8 @@ def _day(
     services = [(s, s.weight / sum(x.weight for x in group) * share) for group, share in mix for s in group]
     share = np.array([w for _, w in services])
     counts = rng.multinomial(n, share / share.sum())
-    tables, labels, families, hours = [], [], [], []
+    tables, hours = list[Table](), list[np.ndarray]()
+    labels, families = list[str](), list[str]()
     for (service, _), count in zip(services, counts, strict=True):
         if count == 0:
             continue
@@ -76,7 +77,7 @@ def _day(
         packets, port = traffic(service, int(count), day, hour, rng)
         packets = packets.take(np.flatnonzero(packets.time <= int(TIMEOUT)))
         code = PROTOCOLS.index("6" if service.tcp else "17")
-        tables.append(features(packets, np.full(count, code), port))
+        tables.append(features(packets, np.full(int(count), code, dtype=np.int64), port))
         labels += [service.name] * int(count)
         families += [service.family] * int(count)
         hours.append(hour)

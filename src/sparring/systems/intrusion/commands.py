@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -85,13 +85,13 @@ def detect(
     Exit code 0, alerts or not, unless --exit-code is given; 2 for a file that cannot be read as flows, and then
     nothing is written.
     """
-    from sparring.systems.intrusion.detect import Tally
+    from sparring.systems.intrusion.detect import Alert, Tally
     from sparring.systems.intrusion.detect import detect as alerts_of
 
     stored, source = _model(model)
-    tally, first = Tally(), []
+    tally, first = Tally(), list[Alert]()
     with _writing(out, file) as write, _status(tally, quiet=as_json):
-        options = {"form": form, "false_alarms": false_alarms, "top": top, "explained": explained}
+        options: dict[str, Any] = {"form": form, "false_alarms": false_alarms, "top": top, "explained": explained}
         for alert in alerts_of(stored, file, tally, **options):
             write(alert)
             if len(first) < show:
@@ -165,7 +165,7 @@ def _print(value: Any) -> None:
 
 
 @contextmanager
-def _writing(out: Path | None, source: Path) -> Iterator[Callable[[Alert], None]]:
+def _writing(out: Path | None, source: Path) -> Generator[Callable[[Alert], None]]:
     """Where alerts go: into a file that appears only when everything was read, or nowhere."""
     from sparring.files import replacing
 
@@ -203,7 +203,7 @@ def _cells(stream: BinaryIO) -> Callable[[Alert], None]:
 
 
 @contextmanager
-def _status(tally: Tally, *, quiet: bool) -> Iterator[None]:
+def _status(tally: Tally, *, quiet: bool) -> Generator[None]:
     """A running count on standard error while it is a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

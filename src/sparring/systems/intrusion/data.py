@@ -119,9 +119,9 @@ def unseen(rows: FlowRows, known: FlowRows) -> FlowRows:
 
 
 def _part(schema: Schema, rows: FlowRows) -> Part:
-    y = torch.from_numpy(rows.attack.astype(np.int64))
+    y = torch.as_tensor(rows.attack.astype(np.int64))
     assert rows.family is not None
-    return Part(torch.from_numpy(schema.encode(rows.table)), y, rows.family.astype(str))
+    return Part(torch.as_tensor(schema.encode(rows.table)), y, rows.family.astype(str))
 
 
 def _record(name: str, path: Path, rows: int, role: str, note: str = "") -> Data:

@@ -89,7 +89,7 @@ def defence(schema: Schema) -> Plan:
 def sighted(schema: Schema, sight: Sight) -> Tensor:
     """The matrix columns of a sight, `(k,)` int64."""
     hidden = {"all": (), "masked": MASKED.get(schema.name, ()), "fixed": controlled(schema)}[sight]
-    return torch.from_numpy(schema.indices(n for n in schema.names if n not in hidden))
+    return torch.as_tensor(schema.indices(n for n in schema.names if n not in hidden))
 
 
 def fit(

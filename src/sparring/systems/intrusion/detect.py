@@ -20,6 +20,7 @@ from sparring.network.schema import Schema, Table
 from sparring.network.sniff import CAPTURE, FORMATS, sniff
 from sparring.systems.intrusion.model import Explanation
 from sparring.systems.intrusion.store import Stored
+from sparring.typed import integers
 
 Blocks = Iterator[FlowRows]
 CAPTURED = "cicflowmeter"
@@ -101,11 +102,11 @@ class Tally:
 
     rows: int = 0
     alerts: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
-    layers: Counter[str] = field(default_factory=Counter)
-    unknown: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter[str])
+    layers: Counter[str] = field(default_factory=Counter[str])
+    unknown: Counter[str] = field(default_factory=Counter[str])
     undefined: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter[str])
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -182,8 +183,8 @@ def scan(
         raise BadInput(f"--false-alarms {allowed}: give a share of benign flows above 0 and at most 1")
     threshold = math.log(stored.false_alarms / allowed)
     for rows in _steps(blocks, tally):
-        x = torch.from_numpy(stored.schema.encode(rows.table))
-        logits = torch.cat([layer_logits(stored, part) for part in x.split(STEP)])
+        x = torch.as_tensor(stored.schema.encode(rows.table))
+        logits = torch.cat([layer_logits(stored, part) for part in torch.split(x, STEP)])
         tally.rows += len(rows)
         best, layer = logits.max(1)
         hits = (best > threshold).nonzero().squeeze(1)
@@ -191,7 +192,7 @@ def scan(
         names = ["attack"] * len(hits) if stored.families is None else stored.families.name(x[hits])
         raised = rows.take(hits.numpy())
         labels = stored.schema.labels(raised.table)
-        for i, hit in enumerate(hits.tolist()):
+        for i, hit in enumerate(integers(hits)):
             logit = float(best[hit])
             alert = Alert(
                 line=int(raised.line[i]),
@@ -232,7 +233,7 @@ def groups(schema: Schema) -> dict[str, list[int]]:
 
 def address(rows: FlowRows, labels: Table, i: int) -> dict[str, str]:
     """What row `i` tells of its time and its ends; fields that the format lacks are left out."""
-    out = {}
+    out: dict[str, str] = {}
     for key, names in _ADDRESS.items():
         for name in names:
             if name in rows.keep or name in labels:

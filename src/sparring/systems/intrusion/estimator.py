@@ -82,11 +82,11 @@ class IntrusionDetector(ClassifierMixin, BaseEstimator):
         attack = self._attacks(y, len(next(iter(table.values()))))
         generator = torch.Generator().manual_seed(int(check_random_state(self.random_state).randint(2**31 - 1)))
         order = torch.randperm(len(attack), generator=generator)
-        benign = order[~torch.from_numpy(attack)[order]]
+        benign = order[~torch.as_tensor(attack)[order]]
         held = benign[: max(round(self.calibration * len(benign)), 2)]
         train = order[~torch.isin(order, held)]
         self.schema_ = self.schema_.fit({n: c[train.numpy()] for n, c in table.items()})
-        x, target = torch.from_numpy(self.schema_.encode(table)), torch.from_numpy(attack.astype(np.int64))
+        x, target = torch.as_tensor(self.schema_.encode(table)), torch.as_tensor(attack.astype(np.int64))
         part = Part(x[train], target[train], np.where(attack, "attack", "benign")[train.numpy()])
         self.detector_ = fit(
             defence(self.schema_) if self.hardened else UNDEFENDED,
@@ -106,7 +106,7 @@ class IntrusionDetector(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """`(n,)`, positive for `classes_[1]`: the detector's logit, negated if the first class is the attack."""
         check_is_fitted(self)
-        x = torch.from_numpy(self.schema_.encode(self._table(X, reset=False)))
+        x = torch.as_tensor(self.schema_.encode(self._table(X, reset=False)))
         with torch.no_grad():
             logit = self.detector_(x).numpy()
         return logit if self.classes_[0] == self.benign_ else -logit
@@ -118,7 +118,7 @@ class IntrusionDetector(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """`(n, 2)`: the logistic function of the score, 0.5 at the threshold. It ranks rows; it is no frequency."""
-        second = torch.from_numpy(self.decision_function(X)).sigmoid().numpy()
+        second = torch.as_tensor(self.decision_function(X)).sigmoid().numpy()
         return np.column_stack([1 - second, second])
 
     def save(self, folder: Path) -> Path:
@@ -127,7 +127,7 @@ class IntrusionDetector(ClassifierMixin, BaseEstimator):
         return save(folder, self.detector_, self.schema_, false_alarms=self.false_alarms)
 
     def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
+        tags: Any = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         tags.input_tags.string = self.schema is not None
         tags.input_tags.categorical = self.schema is not None
@@ -169,17 +169,17 @@ class IntrusionDetector(ClassifierMixin, BaseEstimator):
         labels = column_or_1d(y, warn=True)
         if len(labels) != n:
             raise ValueError(f"X has {n} rows, y has {len(labels)}; give one label a row")
-        self.classes_ = np.unique(labels)
+        self.classes_: NDArray[Any] = np.unique(labels)
         if len(self.classes_) > 2:
             kind = type_of_target(y)
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         if len(self.classes_) < 2:
             raise ValueError("the labels hold one class only; give benign rows and attacks")
         called = [c for c in self.classes_ if str(c).lower() in _BENIGN]
-        self.benign_ = self.benign if self.benign is not None else (called or list(self.classes_))[0]
+        self.benign_ = self.benign if self.benign is not None else (called or list[Any](self.classes_))[0]
         if self.benign_ not in self.classes_:
             raise ValueError(f"benign={self.benign!r} is no class of y, which has {self.classes_.tolist()}")
-        attack = labels != self.benign_
+        attack: NDArray[np.bool_] = labels != self.benign_
         if min(attack.sum(), (~attack).sum()) < 4:
             raise ValueError(f"{n} rows hold fewer than 4 of one class; a detector needs more")
         return attack

@@ -109,7 +109,7 @@ def spar(
 ) -> Bout:
     """Let everybody of the roster (or only `foes`) play every model on the same rows."""
     rows = attacked(traffic.test, config.attacked, run.generator("attacked"))
-    games = {}
+    games: dict[str, Evaluation] = {}
     for name, model in models.items():
         other = next(m for n, m in models.items() if n != name)
         players = roster(traffic.schema, config.queries, other) if foes is None else foes
@@ -173,7 +173,7 @@ def play(model: Detector, rows: Part, foes: Sequence[Foe], traffic: Traffic, run
     with torch.no_grad():
         clean = model(rows.x) > 0
         certified = model.certified(rows.x, sighted(traffic.schema, "fixed")) > 0
-    outcomes = []
+    outcomes: list[Outcome] = []
     with run.progress(f"attacks on {label}", len(foes)) as bar:
         for foe in foes:
             outcomes.append(_remembered(run, f"{label}-{_slug(foe.name)}", foe, model, rows))

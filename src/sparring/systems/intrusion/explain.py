@@ -28,6 +28,7 @@ from sparring.systems.intrusion.detect import (
     natural,
 )
 from sparring.systems.intrusion.store import Stored
+from sparring.typed import numbers
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,15 @@ def explain(stored: Stored, path: Path, line: int, *, form: str | None = None, t
     """The flow at `line` of the file. Raises `BadInput` where no flow stands there."""
     rows = _at(stored, path, line, form)
     schema, labels = stored.schema, stored.schema.labels(rows.table)
-    x = torch.from_numpy(schema.encode(rows.table))
-    logits = layer_logits(stored, x)[0].tolist()
+    x = torch.as_tensor(schema.encode(rows.table))
+    logits = numbers(layer_logits(stored, x)[0])
     names = stored.detector.names
     opinions = [
         Opinion(name, logit, causes(stored.detector.only(name).explain(x, groups(schema), top)[0], labels, 0))
         for name, logit in zip(names, logits, strict=True)
     ]
     moving = set(controlled(schema))
-    fixed = torch.from_numpy(schema.indices(n for n in schema.names if n not in moving))
+    fixed = torch.as_tensor(schema.indices(n for n in schema.names if n not in moving))
     with torch.no_grad():
         bound = float(stored.detector.certified(x, fixed)[0])
     name = "normal" if max(logits) <= 0 else "attack" if stored.families is None else stored.families.name(x)[0]
@@ -171,7 +172,7 @@ def _reach(schema: Schema, table: Table, labels: Table) -> tuple[Reach, ...]:
         when = {lever.feature: lever.when for lever in sender(schema).levers}
     except BadInput:  # no box describes this format's attacker; the fields' own control still holds
         when = {}
-    out = []
+    out: list[Reach] = []
     for name in controlled(schema):
         f, value, condition = schema[name], natural(labels[name][0]), when.get(name)
         if f.control == "none":

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sparring.typed import solve
+
 _SHRINKAGE = 1e-3
 _SMALLEST = 1e-9
 """Variance that every column has at least; columns lie on the unit scale."""
@@ -46,13 +48,13 @@ def fit_families(x: Tensor, family: NDArray[np.str_]) -> Families:
     if len(x) == 0:
         raise ValueError("families need attack rows")
     names, index = np.unique(family.astype(str), return_inverse=True)
-    families, member = Families(names.tolist(), x.shape[1]), torch.from_numpy(index)
+    families, member = Families(names.tolist(), x.shape[1]), torch.as_tensor(index)
     share = torch.bincount(member).double() / len(x)
     mean = torch.stack([x[member == k].double().mean(0) for k in range(len(names))])
     inner = x.double() - mean[member]
     covariance = inner.T @ inner / len(x)
     typical = covariance.diagonal().mean()
     covariance = (1 - _SHRINKAGE) * covariance + (_SHRINKAGE * typical + _SMALLEST) * torch.eye(x.shape[1])
-    families.weight.copy_(torch.linalg.solve(covariance, mean.T).T)
+    families.weight.copy_(solve(covariance, mean.T).T)
     families.bias.copy_(share.log() - 0.5 * (mean * families.weight).sum(1))
     return families

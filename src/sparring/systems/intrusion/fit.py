@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sparring.systems.intrusion.forest import Forest
 from sparring.systems.intrusion.layers import Autoencoder, Perceptron, Stack
+from sparring.typed import integers, step, unique_inverse
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def fit_stack(
             held_out[fold == k] = Stack(torch.arange(seen.shape[1]), *part).members(seen[fold == k])
     stack = Stack(columns, *_members(seen, target, w, columns, size, generator))
     coefficient, intercept = _regression(held_out.numpy(), target.numpy(), w.numpy())
-    stack.weight.copy_(torch.from_numpy(coefficient))
+    stack.weight.copy_(torch.as_tensor(coefficient))
     stack.bias.copy_(torch.tensor(intercept))
     return stack.eval()
 
@@ -132,7 +133,7 @@ def fit_booster(x: Tensor, y: Tensor, weight: Tensor, size: StackSize, seed: int
         "verbose": -1,
     }
     data = lightgbm.Dataset(x.numpy(), y.numpy(), weight=weight.numpy())
-    return Forest.from_lightgbm(lightgbm.train(parameters, data, size.rounds))
+    return Forest.from_lightgbm(cast(Any, lightgbm).train(parameters, data, size.rounds))
 
 
 def fit_trees(x: Tensor, y: Tensor, weight: Tensor, size: StackSize, seed: int) -> Forest:
@@ -155,14 +156,14 @@ def split(n: int, shares: Sequence[float], *, generator: torch.Generator) -> lis
 def _members(
     x: Tensor, y: Tensor, w: Tensor, columns: Tensor, size: StackSize, generator: torch.Generator
 ) -> tuple[Forest, Forest, Perceptron]:
-    seeds = torch.randint(2**31 - 1, (2,), generator=generator).tolist()
+    seeds = integers(torch.randint(2**31 - 1, (2,), generator=generator))
     network = fit_perceptron(x, y, w, size, generator)
     return fit_booster(x, y, w, size, seeds[0]), fit_trees(x, y, w, size, seeds[1]), network
 
 
 def _folds(groups: Tensor, folds: int, generator: torch.Generator) -> Tensor:
     """A fold number per row, the same within a group; folds of equal size up to one group."""
-    names, index = groups.unique(return_inverse=True)
+    names, index = unique_inverse(groups)
     return (torch.randperm(len(names), generator=generator) % folds)[index]
 
 
@@ -193,10 +194,10 @@ def _descend(
     """Adam on `loss(indices of a batch)`, learning rate falling linearly to 0."""
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
     steps = epochs * -(-n // batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: max(0.0, 1 - step / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: max(0.0, 1 - done / steps))
     for _ in range(epochs):
-        for rows in torch.randperm(n, generator=generator).split(batch):
+        for rows in torch.split(torch.randperm(n, generator=generator), batch):
             optimizer.zero_grad()
-            loss(rows).backward()
-            optimizer.step()
+            torch.autograd.backward(loss(rows))
+            step(optimizer)
             schedule.step()

@@ -7,7 +7,7 @@ before the first use, so that a crafted file can neither read out of bounds nor 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,14 +46,14 @@ class Forest(nn.Module):
         self.register_buffer("value", torch.zeros(nodes, dtype=torch.float64))
         self.register_buffer("root", torch.zeros(trees, dtype=torch.int32))
         self._depth: int | None = None
-        self.register_load_state_dict_post_hook(_forget)
+        cast(Any, self).register_load_state_dict_post_hook(_forget)
 
     @classmethod
     def from_arrays(cls, width: int, trees: Sequence[Mapping[str, NDArray[Any]]]) -> Forest:
         """From one mapping a tree: `feature`, `threshold`, `left`, `right` (-1 in leaves), `value`, root first."""
         forest = cls(width, sum(len(t["feature"]) for t in trees), len(trees))
         parts: dict[str, list[NDArray[Any]]] = {n: [] for n in ("feature", "threshold", "child", "value")}
-        start, roots = 0, []
+        start, roots = 0, list[int]()
         for tree in trees:
             leaf, own = tree["left"] < 0, np.arange(len(tree["left"]))
             parts["feature"].append(np.where(leaf, 0, tree["feature"]))
@@ -65,7 +65,7 @@ class Forest(nn.Module):
             start += len(own)
         for name, pieces in parts.items():
             buffer = getattr(forest, name)
-            buffer.copy_(torch.from_numpy(np.concatenate(pieces)))
+            buffer.copy_(torch.as_tensor(np.concatenate(pieces)))
         forest.root.copy_(torch.tensor(roots))
         forest.check()
         return forest
@@ -73,7 +73,7 @@ class Forest(nn.Module):
     @classmethod
     def from_sklearn(cls, ensemble: Any) -> Forest:
         """A fitted `ExtraTreesClassifier` or `RandomForestClassifier` of two classes: the probability of the second."""
-        trees = []
+        trees: list[dict[str, NDArray[Any]]] = []
         for member in ensemble.estimators_:
             t = member.tree_
             share = t.value[:, 0, 1] / t.value[:, 0, :].sum(1) / len(ensemble.estimators_)
@@ -143,7 +143,7 @@ class Forest(nn.Module):
             for _ in range(depth):
                 node = child.take(2 * node + (flat.take(base + feature.take(node)) > threshold.take(node)))
             out[start : start + _CHUNK] = value.take(node).sum(1)
-        return torch.from_numpy(out).to(x.device)
+        return torch.as_tensor(out).to(x.device)
 
 
 def _forget(forest: nn.Module, _keys: Any) -> None:
@@ -159,7 +159,7 @@ def _float32_below(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 def _grown(node: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """A tree of LightGBM's `dump_model` as arrays, parents before children."""
     order: list[Mapping[str, Any]] = [node]
-    left, right = [], []
+    left, right = list[int](), list[int]()
     for current in order:  # the list grows while it is read
         inner = "split_feature" in current
         if inner and current["decision_type"] != "<=":

@@ -10,6 +10,7 @@ gradient penalty in place of the paper's clipped weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from sparring.attacks.oracle import Oracle
 from sparring.network.flowthreat import FlowThreat
 from sparring.opponents import WASSERSTEIN, GradientPenalty, held, perceptron
 from sparring.threats.base import ThreatModel
+from sparring.typed import step
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ def fit_generator(
     `malicious` are rows of the attacker's own, `benign` what it saw of normal traffic; neither is test data.
     """
     schema, width = threat.schema, malicious.shape[1]
-    free = torch.from_numpy(schema.indices(n for n in threat.moved if not schema[n].categories))
+    free = torch.as_tensor(schema.indices(n for n in threat.moved if not schema[n].categories))
     forger = Generator(free, threat.radius, training, width, generator)
     critic = perceptron((width, training.hidden, training.hidden, 1), generator=generator)
-    rates = {"lr": training.learning_rate, "betas": (0.5, 0.9)}
+    rates: dict[str, Any] = {"lr": training.learning_rate, "betas": (0.5, 0.9)}
     forging = torch.optim.Adam(forger.parameters(), **rates)
     judging = torch.optim.Adam(critic.parameters(), **rates)
     penalty = GradientPenalty()
@@ -99,13 +101,13 @@ def fit_generator(
             loss = WASSERSTEIN.critic(score(passed), score(caught))
             loss = loss + penalty(score, passed.float(), caught.float(), generator=generator).mean()
             judging.zero_grad()
-            loss.backward()
-            judging.step()
+            torch.autograd.backward(loss)
+            step(judging)
         with held(critic):
             loss = WASSERSTEIN.generator(score(forger(*drawn(malicious)))).mean()
             forging.zero_grad()
-            loss.backward()
-            forging.step()
+            torch.autograd.backward(loss)
+            step(forging)
     return forger.eval()
 
 

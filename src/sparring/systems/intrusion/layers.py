@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.systems.intrusion.forest import Forest
+from sparring.typed import uninitialised
 
 
 class View(nn.Module):
@@ -119,7 +120,7 @@ def _uniform(shape: tuple[int, ...], scale: float, generator: torch.Generator | 
 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer = uninitialised(nn.Linear, inputs, outputs)
     with torch.no_grad():
         for p in layer.parameters():
             if generator is None:

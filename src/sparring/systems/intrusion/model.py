@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sparring.errors import BadInput
 from sparring.systems.intrusion.forest import Forest
 from sparring.systems.intrusion.layers import Autoencoder, Perceptron, Stack, View
+from sparring.typed import integers, numbers, unique, unique_counts
 
 _KNOTS = 256
 _CHUNK = 1024  # rows at a time: what the layers compute then stays in the processor's cache
@@ -38,13 +39,13 @@ class Tail(nn.Module):
     def fit(cls, benign: Tensor) -> Tail:
         """From scores of benign rows that the layer was not trained on, `(n,)`, at least two different ones."""
         ordered = benign.double().sort().values
-        values, counts = ordered.unique(return_counts=True)
+        values, counts = unique_counts(ordered)
         if len(values) < 2:
             raise ValueError("a tail needs benign rows with at least two different scores")
         above = counts.flip(0).cumsum(0).flip(0)  # rows at or above each value
         wanted = torch.logspace(0, math.log10(5 / len(ordered)), _KNOTS, dtype=torch.float64) * len(ordered)
         first = torch.searchsorted(-above.double(), -wanted)  # the first value that is rarer than each wanted one
-        picked = torch.cat([first, first - 1]).clamp(0, len(values) - 1).unique()
+        picked = unique(torch.cat([first, first - 1]).clamp(0, len(values) - 1))
         if len(picked) < 2:
             picked = torch.tensor([0, len(values) - 1])
         knots, rare = values[picked], -torch.log(above[picked] / len(ordered))
@@ -126,7 +127,7 @@ class Detector(nn.Module):
     def layer_logits(self, x: Tensor) -> Tensor:
         """Every layer's logit `(n, layers)`, float64; positive where the layer alone would alarm."""
         pairs = list(zip(self.layers.values(), self.tails, strict=True))
-        parts = [torch.stack([tail(layer(rows)) for layer, tail in pairs], dim=1) for rows in x.split(_CHUNK)]
+        parts = [torch.stack([tail(layer(rows)) for layer, tail in pairs], dim=1) for rows in torch.split(x, _CHUNK)]
         z = torch.cat(parts) + self.budget.log()
         ranked = torch.where(torch.isfinite(self.ceiling), self.ceiling.clamp(max=1e9) * z / (1 + z.clamp_min(0)), z)
         return torch.where(z > 0, ranked, z) - self.offset
@@ -160,9 +161,9 @@ class Detector(nn.Module):
     def _with(self, keep: Sequence[int], budget: Tensor) -> Detector:
         pairs, tails = list(self.layers.items()), list(self.tails)
         layers = {pairs[i][0]: cast(View, pairs[i][1]) for i in keep}
-        ceiling = self.ceiling[list(keep)].tolist()
+        ceiling = numbers(self.ceiling[list(keep)])
         chosen = [cast(Tail, tails[i]) for i in keep]
-        other = Detector(layers, chosen, budget.tolist(), self.reference, ceiling)
+        other = Detector(layers, chosen, numbers(budget), self.reference, ceiling)
         other.offset.copy_(self.offset)
         return other.eval()
 
@@ -187,10 +188,10 @@ class Detector(nn.Module):
             changed = x.clone()
             changed[:, list(columns)] = self.reference[list(columns)].to(x.dtype)
             lost[:, g] = (logits - self.layer_logits(changed)).gather(1, deciding[:, None]).squeeze(1)
-        names, out = list(groups), []
+        names, out = list(groups), list[Explanation]()
         for row in range(len(x)):
             best = lost[row].topk(min(top, len(names)))
-            named = tuple((names[i], v) for v, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
+            named = tuple((names[i], v) for v, i in zip(numbers(best.values), integers(best.indices), strict=True))
             index = int(deciding[row])
             out.append(Explanation(self.names[index], float(logits[row, index]), tuple(f for f in named if f[1] > 0)))
         return out

@@ -36,7 +36,7 @@ class Stored:
     form: Format
     false_alarms: float
     families: Families | None = None
-    note: dict[str, Any] = field(default_factory=dict)
+    note: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def schema(self) -> Schema:

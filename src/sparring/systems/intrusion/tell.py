@@ -20,6 +20,7 @@ from sparring.systems.intrusion.adversary import ALL_ACTIONS, strongest, widest
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic
 from sparring.systems.intrusion.model import Detector
+from sparring.typed import integers
 
 _FIELDS = 12
 """Changed fields that an example shows."""
@@ -35,7 +36,7 @@ PAPERS = (
 
 def clean_rows(model: str, detectors: Sequence[Detector], tests: Sequence[Part], seeds: tuple[int, ...]) -> list[Row]:
     """Accuracy on all test rows and the share of benign rows that raise an alarm, over the seeds."""
-    verdicts = []
+    verdicts: list[tuple[Tensor, Tensor]] = []
     for detector, test in zip(detectors, tests, strict=True):
         with torch.no_grad():
             verdicts.append((detector(test.x) > 0, test.y == 1))
@@ -99,11 +100,11 @@ def examples(
 ) -> tuple[Example, ...]:
     """Up to four attacks that beat the baseline, of different families, told by the fields that changed."""
     outcome = games["baseline"].outcome(ALL_ACTIONS)
-    fell = (outcome.attacked & ~outcome.right).nonzero().squeeze(1).tolist()
+    fell = integers((outcome.attacked & ~outcome.right).nonzero().squeeze(1))
     chosen: dict[str, int] = {}
     for index in fell:
         chosen.setdefault(str(rows.family[index]), index)
-    told = []
+    told: list[Example] = []
     for family, index in list(chosen.items())[:4]:
         before, after = rows.x[index : index + 1], outcome.x_adv[index : index + 1]
         verdicts = tuple((name, _verdict(m, before), _verdict(m, after)) for name, m in models.items())
@@ -130,7 +131,7 @@ def layer_table(detector: Detector, test: Part, evaluation: Evaluation, rows: Pa
         worst = clean.clone()
         for outcome in evaluation.outcomes:
             worst &= detector.layer_logits(outcome.x_adv) > 0
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for i, name in enumerate(detector.names):
         false = float(all_rows[test.y == 0, i].float().mean())
         lines.append(
@@ -172,7 +173,7 @@ def notes(traffic: Traffic, rows: Sequence[Row], budget: float) -> tuple[str, ..
 
 def _cautions(traffic: Traffic, rows: Sequence[Row], budget: float) -> list[str]:
     """What the data and the measured false alarms of this run forbid to conclude."""
-    told = []
+    told: list[str] = []
     if any(record.source == "embedded" for record in traffic.records):
         told.append(
             "A detector trained on generated traffic is for trying the tools, not for real captures: train on your "
