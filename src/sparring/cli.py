@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from sparring import registry
-from sparring.errors import BadInput
+from sparring.errors import BadInput, LostProcess
 
 if TYPE_CHECKING:
     from sparring.engine.system import System
@@ -84,8 +85,10 @@ DataPath = Annotated[
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option(help="Where to train.")]
 Devices = Annotated[int, typer.Option(help="Processes or devices per node.", min=1)]
 Nodes = Annotated[int, typer.Option(help="Machines, under torchrun or SLURM.", min=1)]
-Precision = Annotated[Literal["32-true", "bf16-mixed", "16-mixed"], typer.Option(help="Of the training.")]
-Distribution = Annotated[str, typer.Option("--strategy", help="auto, or one of Lightning Fabric's ddp names.")]
+Precision = Annotated[
+    Literal["32-true", "64-true", "bf16-true", "bf16-mixed", "16-mixed"], typer.Option(help="Of the training.")
+]
+Distribution = Annotated[str, typer.Option("--strategy", help="auto, ddp (or another of Fabric's ddp names) or fsdp.")]
 
 
 def _print(value: Any) -> None:
@@ -168,6 +171,64 @@ def run(
 
 
 @app.command()
+def matrix(
+    systems: Annotated[list[str], typer.Argument(help="One or several systems; see `sparring list`.")],
+    seeds: Annotated[str, typer.Option(help="Seeds: 0,1,2 or 0-4.")] = "0",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=V,V", help="A setting with its values; may repeat (all combinations)."),
+    ] = None,
+    preset: Annotated[str, typer.Option(help="quick or paper.")] = "quick",
+    set_: Set = None,
+    data: DataPath = None,
+    out: Annotated[Path, typer.Option(help="The folder of all runs; the same command continues it.")] = Path(
+        "runs/matrix"
+    ),
+    workers: Annotated[int | None, typer.Option(help="Runs at a time; default one a core.", min=1)] = None,
+    on: Annotated[Literal["auto", "local", "ray"], typer.Option(help="auto: Ray where it is installed.")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Run systems x settings x seeds side by side, one thread each, and rank them on one page.
+
+    A stopped matrix continues when the same command is given again; a run whose process is killed starts again.
+    """
+    from sparring import matrix as runs
+    from sparring.report import leaderboard as board
+    from sparring.report.grid import live
+
+    todo = runs.cells(systems, _seeds(seeds), vary or (), out, preset=preset, overrides=set_ or (), data=data)
+    with live([cell.name for cell in todo], quiet=as_json) as tell:
+
+        def seen(played: runs.Played) -> None:
+            found = runs.scorecards([played])
+            tell(played.cell.name, played.error or played.state, found[0][1] if found else None)
+
+        count = workers or len(os.sched_getaffinity(0))
+        played = runs.run(todo, out, workers=count, on=on, seen=seen)
+    cards = runs.scorecards(played)
+    if cards:
+        board.write(cards, out / "leaderboard.html")
+    failed = [f"{p.cell.name}: {p.error}" for p in played if p.state == "failed"]
+    if as_json:
+        _print({"cells": [{"run": p.cell.name, "state": p.state, "error": p.error} for p in played]})
+    elif cards:
+        board.print_table(cards)
+        typer.echo(str(out / "leaderboard.html"))
+    if failed:
+        raise BadInput(f"{len(failed)} of {len(played)} runs failed, the first: {failed[0]}")
+
+
+def _seeds(text: str) -> list[int]:
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise BadInput(f"--seeds {text}: write them as 0,1,2 or 0-4")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+@app.command()
 def evaluate(
     folder: Folder,
     set_: Set = None,
@@ -210,9 +271,13 @@ def compare(
 ) -> None:
     """Two runs row by row, with the difference and whether the intervals overlap."""
     from sparring.evaluation.compare import compare as compare_cards
+    from sparring.evaluation.compare import warnings
     from sparring.report.console import print_comparison
 
-    rows = compare_cards(_card(one), _card(other))
+    cards = _card(one), _card(other)
+    rows = compare_cards(*cards)
+    for warning in warnings(*cards):
+        sys.stderr.write(f"warning: {warning}; a difference may be one of the data\n")
     if as_json:
         _print([row.model_dump() for row in rows])
     else:
@@ -317,6 +382,9 @@ def main() -> None:
     except BadInput as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         raise SystemExit(BAD_INPUT) from None
+    except LostProcess as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         sys.stderr.write("stopped; the same command continues from the last checkpoint\n")
         raise SystemExit(130) from None

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,8 +57,8 @@ def test_a_lone_cpu_process() -> None:
 
 
 def test_what_cannot_be_is_said() -> None:
-    with pytest.raises(BadInput, match="choose auto or ddp"):
-        Runtime(Hardware(strategy="fsdp"))
+    with pytest.raises(BadInput, match="choose auto, ddp or fsdp"):
+        Runtime(Hardware(strategy="deepspeed"))
     if not torch.cuda.is_available():
         with pytest.raises(BadInput, match="--device cuda"):
             Runtime(Hardware(device="cuda"))
@@ -77,6 +78,14 @@ def test_mixed_precision_trains(tmp_path: Path) -> None:
     run = Run(tmp_path, 0, quiet=True, hardware=Hardware("cpu", precision="bf16-mixed"))
     module = run.train(task(epochs=1), "x")
     assert next(module.parameters()).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("64-true", torch.float64), ("bf16-true", torch.bfloat16)])
+def test_true_precision_trains_in_its_own_type(tmp_path: Path, precision: Any, dtype: torch.dtype) -> None:
+    run = Run(tmp_path, 0, quiet=True, hardware=Hardware("cpu", precision=precision))
+    module = run.train(task(epochs=1), "x")
+    assert next(module.parameters()).dtype == dtype
+    assert module(torch.rand(2, 6)).dtype == dtype
 
 
 @pytest.mark.slow

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparring.evaluation.compare import compare, comparison_table
-from sparring.evaluation.scorecard import Row, Scorecard, Verdict
+from sparring.evaluation.compare import compare, comparison_table, warnings
+from sparring.evaluation.scorecard import Data, Row, Scorecard, Verdict
 from sparring.evaluation.statistics import wilson
 
 
@@ -74,3 +74,15 @@ def test_the_table_reads() -> None:
 def test_the_same_card_shows_no_difference() -> None:
     (found,) = compare(card(row(WEAK)), card(row(WEAK)))
     assert (found.difference, found.better) == (0.0, None)
+
+
+def test_cards_of_different_test_data_are_warned_of() -> None:
+    def on(name: str, digest: str, system: str = "s") -> Scorecard:
+        data = Data(name=name, source="user", rows=3, sha256=digest, role="test")
+        return card(row(WEAK)).model_copy(update={"data": (data,), "system": system})
+
+    assert warnings(on("a", "1"), on("a", "1")) == []
+    assert warnings(on("a", "1"), card(row(WEAK))) == []
+    assert warnings(on("a", "1"), on("a", "2")) == ["the test data a differ: their checksums are not the same"]
+    assert warnings(on("a", "1"), on("b", "1")) == ["the test data differ: a and b"]
+    assert warnings(on("a", "1"), on("a", "1", "t")) == ["the systems differ: s and t"]

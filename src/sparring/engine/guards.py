@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.attacks.base import NonFinite
+from sparring.engine.sharding import whole
 
 
 class NonFiniteTraining(NonFinite):
@@ -27,11 +28,11 @@ def check_loss(loss: Tensor, terms: Mapping[str, Tensor] | None, *, step: int, p
 def check_gradients(named: Iterable[tuple[str, Tensor]], *, step: int, player: str) -> Tensor:
     """The norm of all gradients of `(name, parameter)` pairs; raises `NonFiniteTraining` naming the first bad one."""
     pairs = [(name, p.grad) for name, p in named if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm([grad for _, grad in pairs])
+    norm: Tensor = whole(torch.nn.utils.get_total_norm([grad for _, grad in pairs]))
     if not bool(torch.isfinite(norm)):
         for name, grad in pairs:  # the norm alone may overflow: look for the real thing
-            if not bool(torch.isfinite(grad).all()):
-                bad = int((~torch.isfinite(grad)).sum())
+            if not bool(torch.isfinite(own := whole(grad)).all()):
+                bad = int((~torch.isfinite(own)).sum())
                 raise NonFiniteTraining(
                     f"step {step}: the {player}'s gradient of {name} is not finite in {bad} of {grad.numel()} entries"
                 )

@@ -42,10 +42,10 @@ def train(task: Task, runtime: Runtime, run: Run, name: str) -> nn.Module:
 
     Kept is the epoch with the highest `task.select` figure, or the last one. The defender comes back bare, in
     evaluation mode, on the runtime's device. Ctrl-C and SIGTERM save a checkpoint first. Of several
-    processes the first one logs: figures of its own rows.
+    processes the first one logs: the means over all.
     """
     seed, folder = run.seed_for(name), run.folder / "checkpoints" / name
-    with _own_randomness(seed, runtime), _Interrupt() as interrupt:
+    with _own_randomness(seed, runtime), _Interrupt() as interrupt, runtime.watching():
         state = TrainState(task, runtime, seed)
         _resume(state, run, name, folder)
         saver = _Saver(run.checkpoint_seconds, run.checkpoint_steps)
@@ -109,8 +109,10 @@ def _judge(task: Task, state: TrainState, folder: Path) -> Mapping[str, float]:
         figure = figures[f"valid/{task.select}"]
         better = math.isfinite(figure) and (state.best is None or figure > state.best)
         state.best = figure if better else state.best
-    if better and state.runtime.rank == 0:
-        write_bytes(folder / "kept.safetensors", safetensors.torch.save(tensors_of(defender)))
+    if better:
+        kept = tensors_of(defender)  # of a sharded module this takes every process
+        if state.runtime.rank == 0:
+            write_bytes(folder / "kept.safetensors", safetensors.torch.save(kept))
     return figures
 
 

@@ -189,8 +189,9 @@ class Run:
     ) -> Path:
         """Write `NAME.safetensors` and `NAME.json`; `meta` says as data which architecture it is. Returns the path."""
         path = self.folder / f"{self._checked(name)}.safetensors"
+        tensors = weights.tensors_of(model)  # of a sharded model this takes every process
         if is_main():
-            weights.save_model(path, model, meta)
+            weights.save_model(path, tensors, meta)
         return path
 
     def load_model(self, name: str = "model") -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,31 +7,47 @@ on the bare one, `unwrap(module)`, since their gradients concern the input alone
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from sparring.errors import BadInput
+from sparring.engine.sharding import shard
+from sparring.errors import BadInput, LostProcess
 from sparring.game import Batch
+from sparring.typed import numbers
+
+Precision = Literal["32-true", "64-true", "bf16-true", "bf16-mixed", "16-mixed"]
+"""16-true is missing: without scaled losses and float32 weights, small gradients and updates round to 0."""
 
 
 @dataclass(frozen=True)
 class Hardware:
     """What to train on: `--device --devices --nodes --precision --strategy`.
 
-    `strategy` is "auto" (one process, or DDP with several devices) or one of Fabric's "ddp..." names. Sharded
-    strategies are refused: attacks need the whole module on every device. `precision` rules training forwards;
-    attacks and validation run in the module's own dtype.
+    `strategy` is "auto" (one process, or DDP with several devices), one of Fabric's "ddp..." names, or "fsdp": the
+    parameters are shared out over the processes (PyTorch's `fully_shard`), and attacks run through the sharded
+    module's own forward. `precision` rules training forwards; under the mixed ones attacks and validation run in the
+    module's own dtype, under the true ones the module itself has that dtype and takes inputs of any.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = 1
     nodes: int = 1
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    precision: Precision = "32-true"
     strategy: str = "auto"
+
+
+_LOST = re.compile(
+    r"Connection (closed|reset|refused|was likely closed)|Broken pipe|remote process (exited|closed)|"
+    r"Socket Timeout|Timed out|failed to connect|NCCL error|heartbeat",
+    re.IGNORECASE,
+)
+"""What Gloo, NCCL and the store say when the other end is gone."""
 
 
 def is_main() -> bool:
@@ -60,6 +76,9 @@ class Runtime:
             reason = str(error).splitlines()[0]
             raise BadInput(f"--device {hardware.device} --devices {hardware.devices}: {reason}") from None
         self._fabric.launch()
+        self._true = {"64-true": torch.float64, "bf16-true": torch.bfloat16}.get(hardware.precision)
+        self.sharded = hardware.strategy == "fsdp"
+        """Whether each process holds only its part of the parameters."""
         self.scaled = hardware.precision == "16-mixed"
         """Whether gradients are loss-scaled, so that an infinite one only lowers the scale."""
 
@@ -81,6 +100,8 @@ class Runtime:
     def module(self, module: nn.Module) -> nn.Module:
         """The module on the device, wrapped for training forwards."""
         if any(p.requires_grad for p in module.parameters()):
+            if self._true is not None:  # attacks and validation do not pass Fabric's wrapper, which would convert
+                module.to(self._true).register_forward_pre_hook(_to_own_dtype)
             return self._fabric.setup_module(module)
         return self.place(module)
 
@@ -90,7 +111,7 @@ class Runtime:
 
     def average(self, parameters: Iterable[Tensor]) -> None:
         """Average the gradients over processes, for parameters whose forwards went round the wrapper."""
-        if self.processes > 1:
+        if self.processes > 1 and not self.sharded:
             for p in parameters:
                 grad = torch.zeros_like(p) if p.grad is None else p.grad
                 p.grad = self._fabric.all_reduce(grad, reduce_op="mean")
@@ -130,18 +151,50 @@ class Runtime:
         """The tensors `value` of all processes, stacked: `(processes, *value)`, on every process."""
         return value.unsqueeze(0) if self.processes == 1 else self._fabric.all_gather(value)
 
+    def means(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """The figures' means over processes; all must have the same names."""
+        if self.processes == 1:
+            return dict(figures)
+        values = self.gather(torch.tensor(list(figures.values()), dtype=torch.float32, device=self.device)).mean(0)
+        return dict(zip(figures, numbers(values), strict=True))
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is raised in any process, so that all of them act alike."""
         return flag if self.processes == 1 else bool(self.gather(torch.tensor(flag, device=self.device)).any())
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Raise `LostProcess` where a collective call inside fails because another process died."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.processes == 1 or not _LOST.search(str(error)):
+                raise
+            raise LostProcess(
+                f"process {self.rank} of {self.processes} lost another one (killed, or its machine is gone); "
+                "the same command continues from the last checkpoint"
+            ) from error
 
     def barrier(self) -> None:
         """Wait until every process is here."""
         self._fabric.barrier()
 
 
+def _to_own_dtype(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Floating inputs in the dtype of the module's parameters."""
+    own = next(module.parameters()).dtype
+    return tuple(x.to(own) if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)
+
+
 def _strategy(hardware: Hardware) -> Any:
+    if hardware.strategy == "fsdp":
+        from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+
+        return ModelParallelStrategy(
+            shard, data_parallel_size=hardware.devices * hardware.nodes, tensor_parallel_size=1
+        )
     if hardware.strategy != "auto" and not hardware.strategy.startswith("ddp"):
-        raise BadInput(f"--strategy {hardware.strategy}: choose auto or ddp; attacks need the whole module")
+        raise BadInput(f"--strategy {hardware.strategy}: choose auto, ddp or fsdp")
     if hardware.strategy == "ddp" or (hardware.strategy == "auto" and hardware.devices * hardware.nodes > 1):
         from lightning_fabric.strategies.ddp import DDPStrategy
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sparring.engine import guards
 from sparring.engine.runtime import Runtime
+from sparring.engine.sharding import load, spread, whole
 from sparring.engine.streams import Streams
 from sparring.engine.trees import pack, unpack
 from sparring.errors import BadInput
@@ -36,6 +37,9 @@ class TrainState:
     def __init__(self, task: Task, runtime: Runtime, seed: int) -> None:
         self.task, self.runtime = task, runtime
         self.total_steps = task.batches * task.epochs
+        if runtime.sharded and hasattr(task.strategy, "inner"):
+            name = type(task.strategy).__name__
+            raise BadInput(f"--strategy fsdp: {name} needs all weights on every process (it copies them); choose ddp")
         defender, adversary = runtime.module(task.game.defender), task.game.adversary
         # A proposer learns through its own methods, not through the wrapper's forward: it stays bare.
         self._proposes = hasattr(adversary, "improve")
@@ -44,6 +48,7 @@ class TrainState:
         self.game: Game = replace(task.game, defender=defender, adversary=adversary)
         bare = dict(task.optimizers(self.game))
         self.schedulers: list[Any] = list(task.schedulers(bare, self.total_steps)) if task.schedulers else []
+        self._bare = bare
         self.optimizers = {player: runtime.optimizer(optimizer) for player, optimizer in bare.items()}
         self._parameters = {player: self._named(optimizer) for player, optimizer in bare.items()}
         self.streams = Streams(seed, rank=runtime.rank, device=runtime.device)
@@ -94,11 +99,12 @@ class TrainState:
                              f"the task says {self.task.batches}")  # fmt: skip
 
     def advance(self, result: StepResult) -> dict[str, float]:
-        """Count one finished step, move the schedulers, add up its figures; returns them."""
+        """Count one finished step, move the schedulers, add up its figures (means over processes); returns them."""
         for scheduler in self.schedulers:
             scheduler.step()
         self.step, self.position = self.step + 1, self.position + 1
-        figures = {"loss": float(result.loss.detach()), **{k: float(v) for k, v in result.metrics.items()}}
+        own = {"loss": float(result.loss.detach()), **{k: float(v) for k, v in result.metrics.items()}}
+        figures = self.runtime.means(own)
         for name, value in figures.items():
             total = self.sums.setdefault(name, [0.0, 0])
             total[0], total[1] = total[0] + value, total[1] + 1
@@ -123,6 +129,7 @@ class TrainState:
             "sums": self.sums,
             "plan": self._plan(),
         }
+        tree = whole(tree)
         if self.runtime.rank == 0:
             tensors, rest = pack(tree)
             header = {"format": str(FORMAT), "state": json.dumps(rest)}
@@ -136,9 +143,13 @@ class TrainState:
             was, now = tree["plan"], self._plan()
             raise BadInput(f"{path}: was written by another task ({was}, not {now}); choose another folder")
         for name, player in self._players():
-            player.load_state_dict(tree["players"][name])
+            if isinstance(player, nn.Module):
+                load(player, tree["players"][name])
+            else:
+                player.load_state_dict(tree["players"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(tree["optimizers"][name])
+            spread(self._bare[name])
         for scheduler, saved in zip(self.schedulers, tree["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
         device = self.runtime.device

@@ -15,6 +15,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from sparring.engine.sharding import load, whole
 from sparring.errors import BadInput
 from sparring.files import write_bytes, write_text
 
@@ -24,7 +25,7 @@ FORMAT = 1
 def tensors_of(model: nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Parameters and buffers by name, copied to the CPU (tied weights become copies)."""
     named = model.state_dict() if isinstance(model, nn.Module) else model
-    return {name: value.detach().cpu().contiguous().clone() for name, value in named.items()}
+    return {name: whole(value).detach().cpu().contiguous().clone() for name, value in named.items()}
 
 
 def save_model(path: Path, model: nn.Module | Mapping[str, Tensor], meta: Mapping[str, Any] | None = None) -> None:
@@ -73,7 +74,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path | str) -
         if own[name].shape != tensors[name].shape:
             want, got = tuple(own[name].shape), tuple(tensors[name].shape)
             raise BadInput(f"{source}: tensor {name} is {got}, the model wants {want}; give the same architecture")
-    module.load_state_dict(dict(tensors))
+    load(module, tensors)
 
 
 def _read(path: Path) -> bytes:

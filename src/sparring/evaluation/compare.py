@@ -49,6 +49,29 @@ def compare(first: Scorecard, second: Scorecard, *, seed: int = 0) -> list[Compa
     ]
 
 
+def warnings(first: Scorecard, second: Scorecard) -> list[str]:
+    """What forbids to read the difference of two cards as one of their models: other systems, or other test data."""
+    found: list[str] = []
+    if first.system != second.system:
+        found.append(f"the systems differ: {first.system} and {second.system}")
+    mine, theirs = _tested(first), _tested(second)
+    for name in mine.keys() & theirs.keys():
+        if not mine[name] & theirs[name]:
+            found.append(f"the test data {name} differ: their checksums are not the same")
+    if mine and theirs and not mine.keys() & theirs.keys():
+        found.append(f"the test data differ: {', '.join(sorted(mine))} and {', '.join(sorted(theirs))}")
+    return found
+
+
+def _tested(card: Scorecard) -> dict[str, set[str]]:
+    """The checksums of the data a card was measured on, by name."""
+    used = [d for d in card.data if "test" in d.role.lower()] or list(card.data)
+    found: dict[str, set[str]] = {}
+    for data in used:
+        found.setdefault(data.name, set()).add(data.sha256)
+    return found
+
+
 def comparison_table(rows: list[Comparison], first: str = "first", second: str = "second") -> Table:
     """The comparison as a scorecard table, figures to three places."""
     lines: list[tuple[str, ...]] = []

@@ -255,6 +255,8 @@ def describe(row: Row) -> str:
         parts.append("transfer")
     if short(row.threat):
         parts.append(short(row.threat))
+    elif row.threat:
+        parts.append(_begun(row.threat))
     elif row.budget is not None:
         parts.append(f"budget {quantity(row.budget)}")
     return ", ".join(parts)
@@ -263,6 +265,11 @@ def describe(row: Row) -> str:
 def short(threat: str | None) -> str:
     """The threat in words where they fit beside a figure; longer ones stand in the table of every row."""
     return threat if threat is not None and len(threat) <= _SHORT else ""
+
+
+def _begun(threat: str) -> str:
+    """The first words of a long threat: a bare budget would say a number without its unit."""
+    return f"{threat[:_SHORT].rsplit(' ', 1)[0].rstrip(',')} …"
 
 
 def bound(row: Row) -> str:
