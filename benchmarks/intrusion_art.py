@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from sparring.attacks import PGD, Attack, ConstrainedSearch, DecisionSearch
 from sparring.network import controlled
+from sparring.network.detector.layered import threshold
+from sparring.network.detector.layers import Stack
 from sparring.systems.intrusion.defence import alone
-from sparring.systems.intrusion.layers import Stack
-from sparring.systems.intrusion.model import threshold
 from sparring.threats import Intersection, LInf, Mask
 
 EPS, STEPS = 0.3, 40

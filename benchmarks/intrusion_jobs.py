@@ -21,16 +21,16 @@ from sparring.engine.run import Run
 from sparring.network import idsgan
 from sparring.network.actions import action_space
 from sparring.network.actionthreat import ActionThreat
+from sparring.network.detector.fit import StackSize, fit_autoencoder
+from sparring.network.detector.harden import Rounds
+from sparring.network.detector.layered import Detector
+from sparring.network.detector.layers import View
 from sparring.systems.intrusion.adversary import Foe, Moves, actions, box, sparring_partners
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic, load
 from sparring.systems.intrusion.defence import PUBLISHED, LayerPlan, Plan, alone, calibrated, defence, fit, sighted
 from sparring.systems.intrusion.experiment import attacked, fitted, train_baseline
-from sparring.systems.intrusion.fit import StackSize, fit_autoencoder
 from sparring.systems.intrusion.gan import Forged, GanTraining, fit_generator
-from sparring.systems.intrusion.harden import Rounds
-from sparring.systems.intrusion.layers import View
-from sparring.systems.intrusion.model import Detector
 
 RATE = 0.03
 """The share of test normals at which detectors are compared, set on the test file: an oracle."""

@@ -28,13 +28,13 @@ from torch import Tensor
 
 from sparring.attacks import ConstrainedSearch
 from sparring.engine.run import Run
+from sparring.network.detector.fit import StackSize, fit_autoencoder, fit_stack
+from sparring.network.detector.harden import Rounds, fit_hardened_stack
+from sparring.network.detector.layers import View
 from sparring.systems.intrusion.adversary import sparring_partners, widest
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic, load
 from sparring.systems.intrusion.defence import calibrated, sighted
-from sparring.systems.intrusion.fit import StackSize, fit_autoencoder, fit_stack
-from sparring.systems.intrusion.harden import Rounds, fit_hardened_stack
-from sparring.systems.intrusion.layers import View
 
 RATE = 0.03
 GROUPS = {

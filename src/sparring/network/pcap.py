@@ -1,3 +1,4 @@
+# pyright: standard
 """Captures (pcap, pcapng, either gzipped) as packets and flows, streamed in bounded memory.
 
 What cannot be read is skipped and counted by reason, never fatal, unless the file is no capture at all or its gzip
@@ -9,14 +10,20 @@ from __future__ import annotations
 import gzip
 import io
 import struct
+import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+import numpy as np
 
 from sparring.errors import BadInput
 from sparring.network.flows import Assembler, Flows, Packet
+from sparring.network.frames import LINKS, decode
+from sparring.network.headers import Headers
 
 _MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1), b"\xa1\xb2\xc3\xd4": (">", 1),
@@ -25,12 +32,18 @@ _MAGIC = {
 """File magic to byte order and time units per microsecond."""
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _LARGEST = 2**18
-_ETHERNET, _RAW, _LINUX, _LINUX2, _NULL = 1, (12, 14, 101, 228, 229), 113, 276, (0, 108)
 _BATCH = 2048
+_READ = 4 * 2**20
+"""Bytes read at a time: what one block of packets comes from."""
+_FRAMES = 2**15
+STDIN = Path("-")
+
+Wait = Callable[[], bool]
+"""Called at the end of a file that may grow: True to look again, False to stop."""
 
 
 def flows(path: Path, skipped: Counter[str] | None = None) -> Iterator[Flows]:
-    """The capture's flows in batches, in the order they end. See `packets` for `skipped` and errors.
+    """The capture's flows in batches, in the order they end. See `headers` for `skipped` and errors.
 
     `skipped` also counts "out of order" packets (kept, at their flow's last time) and flows "cut" for memory.
     """
@@ -48,18 +61,23 @@ def flows(path: Path, skipped: Counter[str] | None = None) -> Iterator[Flows]:
 
 
 def packets(path: Path, skipped: Counter[str] | None = None) -> Iterator[Packet]:
-    """The capture's IP packets in file order; `skipped` counts the others by reason.
+    """The capture's IP packets in file order, one by one; see `headers`."""
+    for block in headers(path, skipped):
+        yield from block.packets()
+
+
+def headers(path: Path, skipped: Counter[str] | None = None, wait: Wait | None = None) -> Iterator[Headers]:
+    """The capture's IP packets in file order, in blocks of some ten thousand; `skipped` counts the others by reason.
+
+    `path` may be `-` for standard input. With `wait` the end of an unpacked file is where to wait for more.
 
     Raises `BadInput` for a missing or empty file, one that is no capture, a link type that is not known, and a gzip
     stream that is truncated or damaged.
     """
     skipped = Counter() if skipped is None else skipped
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            source = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-            yield from _packets(path, source, skipped)
+        with _opened(path, wait) as source:
+            yield from _headers(path, source, skipped, wait)
     except EOFError as error:
         raise BadInput(f"{path}: the gzip file is truncated; copy or fetch it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
@@ -68,134 +86,125 @@ def packets(path: Path, skipped: Counter[str] | None = None) -> Iterator[Packet]
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _packets(path: Path, source: BinaryIO, skipped: Counter[str]) -> Iterator[Packet]:
-    magic = source.read(4)
+@contextmanager
+def _opened(path: Path, wait: Wait | None) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    with path.open("rb") as raw:
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"  # a look ahead, because a pipe cannot go back
+        if packed and wait is not None:
+            raise BadInput(f"{path}: a gzipped capture cannot be followed while it grows; unpack it, or leave --follow")
+        yield cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw))) if packed else raw
+
+
+def _headers(path: Path, source: BinaryIO, skipped: Counter[str], wait: Wait | None) -> Iterator[Headers]:
+    magic = _read(source, 4, wait)
     if not magic:
         raise BadInput(f"{path}: the capture is empty; give a pcap or pcapng file")
     if magic == _PCAPNG:
-        source.seek(0)
-        frames, link = _pcapng(path, source, skipped)
-    elif magic in _MAGIC:
-        rest = source.read(20)
-        if len(rest) < 20:
-            raise BadInput(f"{path}: the capture ends within its header; capture or copy it again")
-        order, scale = _MAGIC[magic]
-        link = struct.unpack(order + "I", rest[16:])[0] & 0x0FFFFFFF
-        frames = _classic(source, order, scale, skipped)
-    else:
+        yield from _pcapng(path, cast(BinaryIO, _Rewound(magic, source)), skipped)
+        return
+    if magic not in _MAGIC:
         raise BadInput(f"{path}: not a capture (it starts with {magic.hex()}); give a pcap or pcapng file")
-    if link not in (_ETHERNET, _LINUX, _LINUX2, *_RAW, *_NULL):
+    rest = _read(source, 20, wait)
+    if len(rest) < 20:
+        raise BadInput(f"{path}: the capture ends within its header; capture or copy it again")
+    order, scale = _MAGIC[magic]
+    link = _known(path, struct.unpack(order + "I", rest[16:])[0] & 0x0FFFFFFF)
+    yield from _classic(source, order, scale, link, skipped, wait)
+
+
+def _known(path: Path, link: int) -> int:
+    if link not in LINKS:
         raise BadInput(f"{path}: link type {link} is not known; capture on Ethernet, Linux cooked or raw IP")
-    for time, frame in frames:
-        packet = _parsed(time, frame, link, skipped)
-        if packet is not None:
-            yield packet
+    return link
 
 
-def _classic(source: BinaryIO, order: str, scale: int, skipped: Counter[str]) -> Iterator[tuple[int, bytes]]:
-    head = struct.Struct(order + "IIII")
-    while raw := source.read(16):
-        if len(raw) < 16:
-            skipped["truncated file"] += 1
-            return
-        seconds, fraction, length, _ = head.unpack(raw)
-        if length > _LARGEST:
+def _read(source: BinaryIO, size: int, wait: Wait | None) -> bytes:
+    """`size` bytes, or fewer at the end; with `wait` the end is where `wait` says so."""
+    got = source.read(size)
+    while len(got) < size and wait is not None and wait():
+        got += source.read(size - len(got))
+    return got
+
+
+def _classic(
+    source: BinaryIO, order: str, scale: int, link: int, skipped: Counter[str], wait: Wait | None
+) -> Iterator[Headers]:
+    """Records walked one by one only to find where they begin; all else is done for a block at once."""
+    length_of, rest = struct.Struct(order + "I").unpack_from, b""
+    while True:
+        chunk = source.read1(_READ) if wait is not None and hasattr(source, "read1") else source.read(_READ)  # type: ignore[attr-defined]
+        if not chunk:
+            if wait is not None and wait():
+                continue
+            break
+        data = rest + chunk
+        starts, at, last, corrupt = [], 0, len(data) - 16, False
+        while at <= last:
+            (length,) = length_of(data, at + 8)
+            if length > _LARGEST:
+                corrupt = True
+                break
+            if at + 16 + length > len(data):
+                break
+            starts.append(at)
+            at += 16 + length
+        if starts:
+            yield _decoded(data, np.array(starts, dtype=np.int64), order, scale, link, skipped)
+        if corrupt:
             skipped["corrupt record, rest of file"] += 1
             return
-        frame = source.read(length)
-        if len(frame) < length:
-            skipped["truncated file"] += 1
-            return
-        yield seconds * 1_000_000 + fraction // scale, frame
+        rest = data[at:]
+    if rest:
+        skipped["truncated file"] += 1
 
 
-def _pcapng(path: Path, source: BinaryIO, skipped: Counter[str]) -> tuple[Iterator[tuple[int, bytes]], int]:
+def _decoded(data: bytes, records: np.ndarray, order: str, scale: int, link: int, skipped: Counter[str]) -> Headers:
+    octets = np.frombuffer(data, dtype=np.uint8)
+    head = octets[records[:, None] + np.arange(12)].view(np.dtype("u4").newbyteorder(order)).astype(np.int64)
+    time = head[:, 0] * 1_000_000 + head[:, 1] // scale
+    return decode(octets, records + 16, head[:, 2], time, link, skipped)
+
+
+def _pcapng(path: Path, source: BinaryIO, skipped: Counter[str]) -> Iterator[Headers]:
     import dpkt
 
+    broken = (ValueError, dpkt.Error, struct.error, AttributeError)
     try:
         reader = dpkt.pcapng.Reader(source)
-    except (ValueError, dpkt.Error, struct.error, AttributeError) as error:
+    except broken as error:
         raise BadInput(f"{path}: the pcapng header is damaged ({error}); capture or copy it again") from error
-
-    def frames() -> Iterator[tuple[int, bytes]]:
+    link, whole, frames, times = _known(path, int(reader.datalink())), False, [], []
+    records = iter(reader)
+    while not whole:
         try:
-            for time, frame in reader:
-                yield round(time * 1_000_000), frame
-        except (ValueError, dpkt.Error, struct.error, AttributeError, KeyError, IndexError, ZeroDivisionError):
+            time, frame = next(records)
+            times.append(round(float(time) * 1_000_000))
+            frames.append(frame)
+        except StopIteration:
+            whole = True
+        except (*broken, KeyError, IndexError, ZeroDivisionError, OverflowError):
             skipped["corrupt record, rest of file"] += 1
-
-    return frames(), int(reader.datalink())
-
-
-def _parsed(time: int, frame: bytes, link: int, skipped: Counter[str]) -> Packet | None:
-    if not frame:
-        skipped["zero length"] += 1
-        return None
-    try:
-        at = _network(frame, link)
-        if at is None:
-            skipped["not ip"] += 1
-            return None
-        packet = _ip(time, frame, at)
-    except (struct.error, IndexError):
-        skipped["truncated packet"] += 1
-        return None
-    if packet is None:
-        skipped["fragment or malformed ip"] += 1
-    return packet
+            whole = True
+        if frames and (whole or len(frames) >= _FRAMES):
+            length = np.array([len(f) for f in frames], dtype=np.int64)
+            octets = np.frombuffer(b"".join(frames), dtype=np.uint8)
+            start = np.cumsum(length) - length
+            yield decode(octets, start, length, np.array(times, dtype=np.int64), link, skipped)
+            frames, times = [], []
 
 
-def _network(frame: bytes, link: int) -> int | None:
-    """Where the IP header starts; None where the frame carries something else."""
-    if link in _RAW:
-        return 0 if frame[0] >> 4 in (4, 6) else None
-    if link in _NULL:
-        return 4 if frame[4] >> 4 in (4, 6) else None
-    at = {_ETHERNET: 12, _LINUX: 14, _LINUX2: 0}[link]
-    kind = struct.unpack_from(">H", frame, at)[0]
-    at = 20 if link == _LINUX2 else at + 2
-    while kind in (0x8100, 0x88A8, 0x9100):
-        kind = struct.unpack_from(">H", frame, at + 2)[0]
-        at += 4
-    return at if kind in (0x0800, 0x86DD) else None
+class _Rewound:
+    """A stream whose first bytes were read already, for a reader that wants them again."""
 
+    def __init__(self, first: bytes, rest: BinaryIO) -> None:
+        self._first, self._rest = first, rest
+        self.name = getattr(rest, "name", "<stream>")
 
-def _ip(time: int, frame: bytes, at: int) -> Packet | None:
-    version = frame[at] >> 4
-    if version == 4:
-        header, total = (frame[at] & 15) * 4, struct.unpack_from(">H", frame, at + 2)[0]
-        fragment = struct.unpack_from(">H", frame, at + 6)[0] & 0x1FFF
-        protocol, source, target = frame[at + 9], frame[at + 12 : at + 16], frame[at + 16 : at + 20]
-        if total == 0:  # offloaded to the network card: the frame's own length counts
-            total = len(frame) - at
-        if header < 20 or total < header or fragment:
-            return None
-        length = total - header
-        body = at + header
-    elif version == 6:
-        length, protocol = struct.unpack_from(">HB", frame, at + 4)
-        source, target, body = frame[at + 8 : at + 24], frame[at + 24 : at + 40], at + 40
-        while protocol in (0, 43, 60):  # extension headers
-            protocol, size = frame[body], frame[body + 1] * 8 + 8
-            body, length = body + size, length - size
-        if length < 0 or protocol == 44:
-            return None
-    else:
-        return None
-    return _transport(time, frame, body, length, protocol, source, target)
-
-
-def _transport(
-    time: int, frame: bytes, body: int, length: int, protocol: int, source: bytes, target: bytes
-) -> Packet | None:
-    if protocol == 6:
-        ports = struct.unpack_from(">HH", frame, body)
-        offset, flags, window = struct.unpack_from(">BBH", frame, body + 12)
-        header = (offset >> 4) * 4
-        if header < 20 or header > length:
-            return None
-        return Packet(time, source, target, *ports, 6, length - header, header, flags, window)
-    if protocol == 17:
-        ports = struct.unpack_from(">HH", frame, body)
-        return Packet(time, source, target, *ports, 17, length - 8, 8, 0, -1) if length >= 8 else None
-    return Packet(time, source, target, 0, 0, protocol, length, 0, 0, -1)
+    def read(self, size: int = -1) -> bytes:
+        if not self._first:
+            return self._rest.read(size)
+        got, self._first = (self._first, b"") if size < 0 else (self._first[:size], self._first[size:])
+        return got + (self._rest.read() if size < 0 else self._rest.read(size - len(got)))

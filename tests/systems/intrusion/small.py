@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from sparring.network import FlowRows, Format, Schema, controlled, nslkdd_file, read
-from sparring.systems.intrusion.families import Families, fit_families
-from sparring.systems.intrusion.fit import AutoencoderSize, fit_autoencoder, fit_stack
-from sparring.systems.intrusion.model import Detector, Tail
+from sparring.network.detector.families import Families, fit_families
+from sparring.network.detector.fit import AutoencoderSize, fit_autoencoder, fit_stack
+from sparring.network.detector.layered import Detector, Tail
 
 from .conftest import SMALL
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sparring.network import FlowThreat, Lever, Schema, controlled, nslkdd_schema, sender, unsw_schema
+from sparring.network.detector.harden import Rounds
 from sparring.network.schema import Feature
 from sparring.systems.intrusion.defence import (
     DEFENCES,
@@ -18,7 +19,6 @@ from sparring.systems.intrusion.defence import (
     fit,
     sighted,
 )
-from sparring.systems.intrusion.harden import Rounds
 
 from .conftest import SMALL, SMALL_AUTOENCODER
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.network.flows import ACK, FIN, PSH, RST, SYN, Packets
+from sparring.network.headers import Headers
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -113,6 +114,35 @@ def connections(e: Exchanges, opening: Opening, host: Host, rng: np.random.Gener
             trace.add(closing, end[closing] + host.rtt[closing] + 1e-4, False, 0, FIN | ACK)
             trace.add(closing, end[closing] + 1.1 * host.rtt[closing] + 1e-4, True, 0, ACK)
     return trace.packets(host, tcp=True)
+
+
+def addressed(
+    packets: Packets,
+    start: Ints,
+    client: NDArray[np.uint64],
+    server: NDArray[np.uint64],
+    ports: tuple[Ints, Ints],
+    protocol: int,
+) -> Headers:
+    """Conversations as packets on the wire.
+
+    `start` microseconds, `client`, `server` `(n, 2)` addresses and `ports` (client's, server's) are one per flow.
+    """
+    flow, up = packets.flow, packets.forward
+    here, there = client[flow], server[flow]
+    mine, other = ports[0][flow], ports[1][flow]
+    return Headers(
+        packets.time + start[flow],
+        np.where(up[:, None], here, there),
+        np.where(up[:, None], there, here),
+        np.where(up, mine, other),
+        np.where(up, other, mine),
+        np.full(len(flow), protocol),
+        packets.payload,
+        packets.header,
+        packets.flags,
+        packets.window,
+    )
 
 
 def _exchange(

@@ -14,8 +14,8 @@ from sparring.evaluation.protocol import Adversary, Outcome, evaluate
 from sparring.network import Schema, sender
 from sparring.network.actions import ActionSpace, Strength, action_space
 from sparring.network.actionthreat import Acted, ActionThreat, pack, unpack
+from sparring.network.detector.harden import Sparring
 from sparring.systems.intrusion.data import Part
-from sparring.systems.intrusion.harden import Sparring
 from sparring.threats.base import ThreatModel
 
 TRAINED_ACTIONS = {

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sparring.systems.intrusion.fit import AutoencoderSize, StackSize
-from sparring.systems.intrusion.harden import Rounds
+from sparring.network.detector.fit import AutoencoderSize, StackSize
+from sparring.network.detector.harden import Rounds
 
 
 def _help(text: str) -> dict[str, Any]:

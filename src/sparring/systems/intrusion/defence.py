@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.network import Schema, controlled
-from sparring.systems.intrusion.fit import (
+from sparring.network.detector.fit import (
     DEFAULT_AUTOENCODER,
     DEFAULT_SIZE,
     AutoencoderSize,
@@ -22,9 +22,9 @@ from sparring.systems.intrusion.fit import (
     fit_autoencoder,
     fit_stack,
 )
-from sparring.systems.intrusion.harden import DEFAULT_ROUNDS, Rounds, Sparring, fit_hardened_stack
-from sparring.systems.intrusion.layers import Stack, View
-from sparring.systems.intrusion.model import Detector, Tail, threshold
+from sparring.network.detector.harden import DEFAULT_ROUNDS, Rounds, Sparring, fit_hardened_stack
+from sparring.network.detector.layered import Detector, Tail, threshold
+from sparring.network.detector.layers import Stack, View
 
 MASKED = {"unsw-nb15": ("sttl", "ct_state_ttl")}
 """Fields that a sender sets at will and that decide too much to be seen at all, per schema.

@@ -15,10 +15,10 @@ import torch
 
 from sparring.errors import BadInput
 from sparring.network.captures import captured
+from sparring.network.detector.layered import Explanation
 from sparring.network.readers import FlowRows, Format, joined, stream
 from sparring.network.schema import Schema, Table
 from sparring.network.sniff import CAPTURE, FORMATS, sniff
-from sparring.systems.intrusion.model import Explanation
 from sparring.systems.intrusion.store import Stored
 from sparring.typed import integers
 

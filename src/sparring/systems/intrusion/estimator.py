@@ -13,13 +13,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from sparring.network.detector.fit import DEFAULT_AUTOENCODER, DEFAULT_SIZE, AutoencoderSize, StackSize
+from sparring.network.detector.harden import Rounds
 from sparring.network.schema import Feature, Schema, Table
 from sparring.network.sniff import named
 from sparring.systems.intrusion.adversary import sparring_partners
 from sparring.systems.intrusion.data import Part
 from sparring.systems.intrusion.defence import UNDEFENDED, defence, fit
-from sparring.systems.intrusion.fit import DEFAULT_AUTOENCODER, DEFAULT_SIZE, AutoencoderSize, StackSize
-from sparring.systems.intrusion.harden import Rounds
 from sparring.systems.intrusion.store import save
 
 _BENIGN = ("normal", "benign", "false", "0", "0.0")

@@ -17,13 +17,13 @@ from sparring.errors import BadInput
 from sparring.evaluation.figures import evaluation_rows
 from sparring.evaluation.protocol import Evaluation, Outcome, Proof, fingerprint
 from sparring.evaluation.scorecard import Row, Scorecard, Verdict
+from sparring.network.detector.families import fit_families
+from sparring.network.detector.harden import Sparring
+from sparring.network.detector.layered import Detector
 from sparring.systems.intrusion.adversary import Foe, roster, sparring_partners, widest
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic, load
 from sparring.systems.intrusion.defence import UNDEFENDED, Plan, defence, fit, sighted
-from sparring.systems.intrusion.families import fit_families
-from sparring.systems.intrusion.harden import Sparring
-from sparring.systems.intrusion.model import Detector
 from sparring.systems.intrusion.store import load as stored
 from sparring.systems.intrusion.store import save
 from sparring.systems.intrusion.tell import PAPERS, TITLE, clean_rows, curves, diagnosis, examples, layer_table, notes

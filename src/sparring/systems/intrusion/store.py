@@ -14,11 +14,11 @@ from torch import Tensor
 from sparring.engine import weights
 from sparring.engine.run import Run
 from sparring.errors import BadInput
+from sparring.network.detector.families import Families
+from sparring.network.detector.layered import Detector
 from sparring.network.readers import Format
 from sparring.network.schema import Schema
 from sparring.network.sniff import FORMATS, named
-from sparring.systems.intrusion.families import Families
-from sparring.systems.intrusion.model import Detector
 
 KIND, VERSION = "intrusion detector", 1
 

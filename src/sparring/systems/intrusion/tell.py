@@ -16,10 +16,10 @@ from sparring.evaluation.masking import Diagnosis, diagnose
 from sparring.evaluation.protocol import Adversary, Evaluation
 from sparring.evaluation.scorecard import Change, Curve, Example, Row, Table
 from sparring.network import Schema, controlled
+from sparring.network.detector.layered import Detector
 from sparring.systems.intrusion.adversary import ALL_ACTIONS, strongest, widest
 from sparring.systems.intrusion.config import Config
 from sparring.systems.intrusion.data import Part, Traffic
-from sparring.systems.intrusion.model import Detector
 from sparring.typed import integers
 
 _FIELDS = 12

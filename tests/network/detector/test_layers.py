@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sparring.systems.intrusion.layers import Autoencoder, Perceptron, logit
+from sparring.network.detector.layers import Autoencoder, Perceptron, logit
 
 
 def test_logit_is_finite_strictly_rising_and_close_to_the_log_odds():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparring.systems.intrusion.fit import fit_stack
-from sparring.systems.intrusion.harden import Rounds, fit_hardened_stack
+from sparring.network.detector.fit import fit_stack
+from sparring.network.detector.harden import Rounds, fit_hardened_stack
 
 from .conftest import SMALL
 

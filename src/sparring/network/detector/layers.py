@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sparring.systems.intrusion.forest import Forest
+from sparring.network.detector.forest import Forest
 from sparring.typed import uninitialised
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from sparring.systems.intrusion.fit import DEFAULT_SIZE, StackSize, fit_stack
-from sparring.systems.intrusion.layers import Stack
+from sparring.network.detector.fit import DEFAULT_SIZE, StackSize, fit_stack
+from sparring.network.detector.layers import Stack
 
 Sparring = Callable[[nn.Module, Tensor, torch.Generator], Tensor]
 """`(model, indices of training rows, generator) -> adversarial rows (n, width)`: one adversary of the training.
@@ -44,7 +44,21 @@ def fit_hardened_stack(
     *,
     generator: torch.Generator,
 ) -> Stack:
-    """Layer 1 trained against `adversaries` on rows `(n, width)`, labels `(n,)` (1 = attack), seeing `columns`.
+    """Layer 1 trained against `adversaries` on rows `(n, width)`, labels `(n,)` (1 = attack), seeing `columns`."""
+    return sparred(x, y, columns, adversaries, rounds, size, generator=generator)[0]
+
+
+def sparred(
+    x: Tensor,
+    y: Tensor,
+    columns: Tensor,
+    adversaries: Sequence[Sparring],
+    rounds: Rounds = DEFAULT_ROUNDS,
+    size: StackSize = DEFAULT_SIZE,
+    *,
+    generator: torch.Generator,
+) -> tuple[Stack, Tensor, Tensor]:
+    """The hardened stack, the rows it was last fitted on `(m, width)`, clean ones first, and each one's origin in `x`.
 
     Kantchelian, Tygar, Joseph, "Evasion and Hardening of Tree Ensemble Classifiers", ICML 2016, section 5, in the
     form that fits models that cannot be trained on in small steps. An adversarial row and its original share a fold.
@@ -52,15 +66,14 @@ def fit_hardened_stack(
     malicious = y.nonzero().squeeze(1)
     if len(malicious) == 0:
         raise ValueError("adversarial training needs malicious rows")
-    found, origin = [x], [torch.arange(len(x))]
+    everything, origin = x, torch.arange(len(x))
     stack = fit_stack(x, y, columns, size, generator=generator)
     for _ in range(rounds.rounds):
         for adversary in adversaries:
             rows = malicious[torch.randperm(len(malicious), generator=generator)[: rounds.rows]]
-            found.append(adversary(stack, rows, generator).to(x.dtype))
-            origin.append(rows)
-        everything, groups = torch.cat(found), torch.cat(origin)
+            everything = torch.cat([everything, adversary(stack, rows, generator).to(x.dtype)])
+            origin = torch.cat([origin, rows])
         weight = torch.full((len(everything),), rounds.weight)
         weight[: len(x)] = 1.0
-        stack = fit_stack(everything, y[groups], columns, size, groups=groups, weight=weight, generator=generator)
-    return stack
+        stack = fit_stack(everything, y[origin], columns, size, groups=origin, weight=weight, generator=generator)
+    return stack, everything, origin

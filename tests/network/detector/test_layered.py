@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparring.errors import BadInput
-from sparring.systems.intrusion.fit import fit_autoencoder, fit_stack
-from sparring.systems.intrusion.model import Detector, Tail
+from sparring.network.detector.fit import fit_autoencoder, fit_stack
+from sparring.network.detector.layered import Detector, Tail
 
 from .conftest import FIXED, SMALL, SMALL_AUTOENCODER
 

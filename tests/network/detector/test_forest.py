@@ -9,7 +9,7 @@ import torch
 from sklearn.ensemble import ExtraTreesClassifier
 
 from sparring.errors import BadInput
-from sparring.systems.intrusion.forest import Forest
+from sparring.network.detector.forest import Forest
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sparring.systems.intrusion.forest import Forest
-from sparring.systems.intrusion.layers import Autoencoder, Perceptron, Stack
+from sparring.network.detector.forest import Forest
+from sparring.network.detector.layers import Autoencoder, Perceptron, Stack
 from sparring.typed import integers, step, unique_inverse
 
 

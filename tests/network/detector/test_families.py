@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from sparring.systems.intrusion.families import Families, fit_families
+from sparring.network.detector.families import Families, fit_families
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

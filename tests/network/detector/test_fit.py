@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from sparring.systems.intrusion.fit import _folds, _regression, fit_autoencoder, fit_stack, split
+from sparring.network.detector.fit import _folds, _regression, fit_autoencoder, fit_stack, split
 
 from .conftest import FIXED, SMALL, SMALL_AUTOENCODER
 

@@ -1,0 +1,1 @@
+"""DDoS: detect and mitigate, robust to an evading attacker."""

@@ -1,0 +1,92 @@
+# pyright: standard
+"""The detector: a score for every flow in a window and one for every destination, joined into one verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparring.network.destinations import COLUMNS, Destinations, Volumes
+from sparring.network.detector import Detector
+from sparring.network.detector.families import Families
+from sparring.network.schema import Schema
+from sparring.network.windows import Windowed
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What the detector says of the flows (n) and destinations (m) of some windows.
+
+    `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold. `flagged` `(n,)`
+    are the flows called attacks, `alarm` `(m,)` the destinations under attack; `score` `(n,)` is the joint logit
+    whose sign `flagged` is.
+    """
+
+    volumes: Volumes
+    flow: NDArray[np.float64]
+    volume: NDArray[np.float64]
+    score: NDArray[np.float64]
+    flagged: NDArray[np.bool_]
+    alarm: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Flow layers, the volume layer, and how they decide together.
+
+    A flow is called an attack if its own logit is positive, or if its destination is flooded and the flow's logit
+    is above -`lenience`: during a flood a flow must be less suspicious than in quiet times. Written as one score,
+    `max(flow, min(flow + lenience, volume))`, so an attacker who lowers it has beaten every part. `lenience` is the
+    logarithm of how much more often a benign flow may be flagged in a flood (5 % over 2 %: 0.92).
+
+    A destination is under attack if its volume logit is positive, or if its most suspicious flow would stand out
+    among that many benign ones (Bonferroni: logit - log(flows) + `strictness` > 0).
+    """
+
+    schema: Schema
+    flows: Detector
+    volume: Detector
+    seconds: float = 1.0
+    false_alarms: float = 0.02
+    lenience: float = math.log(0.05 / 0.02)
+    strictness: float = math.log(0.002 / 0.02)
+    families: Families | None = None
+
+    def encode(self, flows: Windowed) -> Tensor:
+        """The flows' matrix `(n, schema.width)` float64."""
+        return torch.from_numpy(self.schema.encode(flows.table))
+
+    @torch.no_grad()
+    def flow_logits(self, x: Tensor) -> Tensor:
+        """Logits of encoded flows `(n, width)`, `(n,)` float64."""
+        parts = [self.flows(part) for part in x.split(_CHUNK)]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+
+    @torch.no_grad()
+    def judge(self, flows: Windowed, memory: Destinations) -> Verdicts:
+        """Verdicts of the flows of some windows; `memory` carries the destinations' levels from call to call."""
+        volumes = memory.add(flows)
+        flow = self.flow_logits(self.encode(flows)).numpy()
+        volume = self.volume(torch.from_numpy(volumes.x)).numpy() if len(volumes) else np.zeros(0)
+        score = np.maximum(flow, np.minimum(flow + self.lenience, volume[volumes.of]))
+        worst = np.full(len(volumes), -np.inf)
+        np.maximum.at(worst, volumes.of, flow)
+        alarm = (volume > 0) | (worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0)
+        return Verdicts(volumes, flow, volume, score, score > 0, alarm)
+
+    def name(self, x: Tensor) -> list[str]:
+        """The attack class nearest to each row; "attack" where no classes were learnt."""
+        return ["attack"] * len(x) if self.families is None else self.families.name(x)
+
+
+def check_width(volume: Detector) -> None:
+    """Raise ValueError unless the detector reads what `Destinations` gives."""
+    if len(volume.reference) != len(COLUMNS):
+        raise ValueError(f"the volume layer reads {len(volume.reference)} columns, there are {len(COLUMNS)}")
