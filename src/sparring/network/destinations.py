@@ -64,7 +64,7 @@ class Destinations:
         keys = np.column_stack([flows.begin.astype(np.uint64), address])
         unique, of = np.unique(keys, axis=0, return_inverse=True)
         of, m = of.reshape(-1), len(unique)
-        packets = np.bincount(of, flows.packets, minlength=m)
+        packets = np.bincount(of, flows.packets, minlength=m).astype(np.float64)
         x = _columns(flows, of, m, packets)
         begin, address = unique[:, 0].astype(np.int64), unique[:, 1:].copy()
         level = self._levels(begin, address, packets)

@@ -35,7 +35,7 @@ def decode(data: Bytes, start: Ints, length: Ints, time: Ints, link: int, skippe
     data = np.concatenate([data, np.zeros(128, dtype=np.uint8)])  # reads beyond the last frame meet zeros
     fate = np.zeros(len(start), dtype=np.int8)
     at = _network(data, start, length, link, fate)
-    version = data[start + at] >> 4
+    version = (data[start + at] >> 4).astype(np.uint8)
     _mark(fate, at >= length, _TRUNCATED)
     _mark(fate, (version != 4) & (version != 6), _NOT_IP if link in RAW or link in NULL else _MALFORMED)
     rows = np.flatnonzero(fate == _GOOD)
@@ -101,10 +101,12 @@ def _internet(
     data: Bytes, at: Ints, room: Ints, version: Bytes, rows: Ints, fate: NDArray[np.int8]
 ) -> dict[str, NDArray[Any]]:
     """The columns of the frames `rows`, with their numbers in "row"; marks the ones that are cut or malformed."""
-    at, room, four = at[rows], room[rows], version[rows] == 4
+    at, room = at[rows], room[rows]
+    four: NDArray[np.bool_] = version[rows] == 4
     short = room < np.where(four, 20, 40)
     fate[rows[short]] = _TRUNCATED
-    rows, at, room, four = (a[~short] for a in (rows, at, room, four))
+    rows, at, room = (a[~short] for a in (rows, at, room))
+    four = four[~short]
     head = data[at[:, None] + np.arange(40)].astype(np.int64)
     total = head[:, 2] << 8 | head[:, 3]
     total = np.where(total == 0, room, total)  # offloaded to the network card: the frame's own length counts

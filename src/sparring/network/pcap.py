@@ -163,7 +163,7 @@ def _classic(
 
 def _decoded(data: bytes, records: np.ndarray, order: str, scale: int, link: int, skipped: Counter[str]) -> Headers:
     octets = np.frombuffer(data, dtype=np.uint8)
-    head = octets[records[:, None] + np.arange(12)].view(np.dtype("u4").newbyteorder(order)).astype(np.int64)
+    head = octets[records[:, None] + np.arange(12)].view(np.dtype(order + "u4")).astype(np.int64)
     time = head[:, 0] * 1_000_000 + head[:, 1] // scale
     return decode(octets, records + 16, head[:, 2], time, link, skipped)
 
