@@ -39,7 +39,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "strategy"), [("ddp", "pgd_at"), ("fsdp", "pgd_at"), ("fsdp", "trades")])
+@pytest.mark.parametrize(("mode", "strategy"), [("ddp", "pgd_at"), ("fsdp", "pgd_at"), ("fsdp", "mart")])
 def test_two_processes_train_as_one_with_the_doubled_batch(tmp_path: Path, mode: str, strategy: str) -> None:
     for name in ("one", mode):
         done = start(tmp_path / name, name, strategy)

@@ -156,7 +156,8 @@ class TrainState:
         self.memory = {name: value.to(device) for name, value in tree["memory"].items()}
         self.step, self.epoch, self.position, self.best = tree["position"]
         self.sums = tree["sums"]
-        streams = {name: positions[self.runtime.rank] for name, positions in tree["streams"].items()}
+        # Copies: a generator reads its state as words, and a row of a file lies where it lies.
+        streams = {name: rows[self.runtime.rank].clone() for name, rows in tree["streams"].items()}
         torch.set_rng_state(streams.pop(_GLOBAL))
         if (on_device := streams.pop(f"{_GLOBAL}.{device.type}", None)) is not None:
             torch.cuda.set_rng_state(on_device, device)
