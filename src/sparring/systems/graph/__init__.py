@@ -1,0 +1,1 @@
+"""Graph neural flows that stay stable under attack, with certificates."""

@@ -1,0 +1,1 @@
+"""Attacks on graphs: edges, nodes, features, and poisoning."""
