@@ -16,6 +16,7 @@ _CORE = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "typer", "rich",
 _EXTRAS = {
     "report": ("matplotlib",),
     "network": ("scikit-learn", "lightgbm", "dpkt", "pandas"),
+    "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 

@@ -105,7 +105,7 @@ SETS = (
         (File("graph/cora_lcc.npz", "c10d70b5421813461844b5107700f4b623077e080dc034aaf615ee6aa5b505e0"),),
         "MIT repository; the data are the public LINQS set",
         "https://github.com/LoadingByte/are-gnn-defenses-robust",
-        "Sen et al.: Collective Classification in Network Data, AI Magazine 2008; this component as in Zuegner et al. 2018",
+        "Sen et al.: Collective Classification in Network Data, AI Magazine 2008",
     ),
     DataSet(
         "cora",

@@ -22,7 +22,7 @@ def start(n: int = 200, channels: int = 8) -> torch.Tensor:
 
 
 def test_v_is_convex_zero_at_zero_and_positive_elsewhere() -> None:
-    v, a, b = learned(), start(), start().flip(0)
+    v, a, b = learned().requires_grad_(False), start(), start().flip(0)
     assert float(v(torch.zeros((1, 8), dtype=torch.float64))) == 0
     assert (v(a) > 0).all()
     for t in (0.1, 0.5, 0.9):

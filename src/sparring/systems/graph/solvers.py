@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from importlib import import_module
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -85,7 +86,7 @@ def _rk4(field: Field, u: Tensor, h: float) -> Tensor:
 
 def _adaptive(field: Field, u0: Tensor, steps: int, h: float, after: After | None) -> list[Tensor]:
     """Dormand-Prince 5(4) of torchdiffeq between the grid times (extra `graph`)."""
-    from torchdiffeq import odeint
+    odeint: Any = import_module("torchdiffeq").odeint
 
     states = [u0]
     for _ in range(steps):
