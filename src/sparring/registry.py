@@ -40,7 +40,12 @@ _BUILT_IN = (
     Entry("seismic", "full-waveform inversion with a physics-driven GAN", False, ""),
     Entry("search", "a knowledge-grounded, secure e-commerce search LLM", False, ""),
     Entry("backdoor", "find a text model's backdoor trigger with an LLM and repair it", False, ""),
-    Entry("graph", "Lyapunov-stable graph neural flows with certificates", False, ""),
+    Entry(
+        "graph",
+        "Lyapunov-stable graph neural flows with certificates",
+        True,
+        "sparring.systems.graph:system",
+    ),
 )
 
 

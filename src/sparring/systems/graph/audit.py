@@ -4,6 +4,9 @@ An attack on a graph is one joint move against all attacked nodes, so the figure
 accuracy over all moves, own and borrowed; not the share of nodes that survive each of them.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence

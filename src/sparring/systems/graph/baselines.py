@@ -4,6 +4,9 @@ All take weighted undirected edges and are differentiable in the weights, so tha
 whole model.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from itertools import pairwise

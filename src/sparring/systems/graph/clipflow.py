@@ -10,6 +10,9 @@ X* is found by an accelerated descent that needs no step size. Gradients come fr
 function theorem): no solver step is taped.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -183,7 +186,7 @@ class ClipFlow(nn.Module):
         anchored: bool = True,
     ) -> None:
         super().__init__()
-        self.tower = Perceptron((width, hidden, classes), input_drop=input_drop, drop=drop)
+        self.tower: nn.Module = Perceptron((width, hidden, classes), input_drop=input_drop, drop=drop)
         self.pull, self.temperature, self.anchored = pull or Pull(), temperature, anchored
         self.classes = classes
 

@@ -1,14 +1,20 @@
 """Graphs that the system knows: embedded ones, Cora and Citeseer from the data folder, and the splits."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sparring.data import sources
+from sparring.errors import BadInput
 from sparring.systems.graph.graph import Graph, simple
 from sparring.systems.graph.sparse import Features
 
@@ -73,3 +79,80 @@ def inductive(graph: Graph, state: int) -> Split:
     count = int(0.6 * n)
     as_tensor = [torch.from_numpy(np.sort(part)) for part in (rest[:count], rest[count:], test)]
     return Split(as_tensor[0], as_tensor[1], as_tensor[2], True)
+
+
+EMBEDDED = ("digits", "blocks", "karate")
+
+
+def load(name: str, data: Path | None = None) -> Graph:
+    """A graph by its name: an embedded one, or the user's copy of a real set. Raises `BadInput` where it is missing."""
+    match name:
+        case "digits":
+            return digits()
+        case "blocks":
+            return blocks()
+        case "karate":
+            return karate()
+        case _:
+            return compact(sources.locate(name, None, data), name)
+
+
+def split_of(graph: Graph, protocol: str, seed: int) -> Split:
+    """Split number `seed` of a protocol; the first five are the published ones. Raises `BadInput` if labels are too
+    few.
+    """
+    state = PUBLISHED_SPLITS[seed] if seed < len(PUBLISHED_SPLITS) else seed
+    known = graph.labels[graph.labels >= 0]
+    share = 0.1 if len(known) * 0.1 >= 2 * graph.classes else 0.3
+    smallest = int(torch.bincount(known).clamp_min(0)[known.unique()].min())
+    if smallest < 4:
+        raise BadInput(f"{graph.name}: a class has {smallest} labelled nodes; every class needs at least 4 to be split")
+    return transductive(graph.labels, state, share, share) if protocol == "transductive" else inductive(graph, state)
+
+
+def digits(neighbours: int = 5) -> Graph:
+    """1,797 real handwritten digits of scikit-learn, each joined to its nearest ones in pixels: `(n, 64)` in [0, 1]."""
+    from sklearn.datasets import load_digits
+    from sklearn.neighbors import kneighbors_graph
+
+    x, y = load_digits(return_X_y=True)
+    joined = kneighbors_graph(x, neighbours).tocoo()
+    edges, weight, _ = simple(np.stack([joined.row, joined.col]), None, len(y), "digits")
+    features = Features.dense(torch.from_numpy((x / 16).astype(np.float32)))
+    return Graph("digits", edges, weight, features, torch.from_numpy(y.astype(np.int64)))
+
+
+def blocks(
+    n: int = 1000, classes: int = 4, degree: float = 6.0, homophily: float = 0.85, signal: float = 1.0, seed: int = 0
+) -> Graph:
+    """A contextual stochastic block model: class means `signal` apart from noise of variance 1, in 16 channels.
+
+    `homophily` of the edges join equal classes; the truth is known, so certificates can be checked against it.
+    Deshpande
+    et al., "Contextual Stochastic Block Models", NeurIPS 2018.
+    """
+    rng = np.random.default_rng(seed)
+    y = rng.integers(classes, size=n)
+    count = int(n * degree / 2)
+    first = rng.integers(n, size=3 * count)
+    same = rng.random(len(first)) < homophily
+    second = rng.integers(n, size=len(first))
+    fits = (y[first] == y[second]) == same
+    for _ in range(30):
+        second = np.where(fits, second, rng.integers(n, size=len(first)))
+        fits = (y[first] == y[second]) == same
+    edges, weight, _ = simple(np.stack([first, second])[:, fits][:, :count], None, n, "blocks")
+    means = rng.standard_normal((classes, 16)) * signal
+    x = (means[y] + rng.standard_normal((n, 16))).astype(np.float32)
+    return Graph("blocks", edges, weight, Features.dense(torch.from_numpy(x)), torch.from_numpy(y.astype(np.int64)))
+
+
+def karate() -> Graph:
+    """Zachary's karate club, 34 members and the two sides of its split; features are positional."""
+    from sparring.systems.graph.readers import from_networkx
+
+    networkx = import_module("networkx")
+    club = networkx.karate_club_graph()
+    for _, _, held in club.edges(data=True):
+        held.clear()
+    return from_networkx(club, label="club", name="karate")

@@ -9,6 +9,9 @@ by the
 tower that never saw a guess for its fold. Nodes from outside are read by the mean of all towers.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -7,6 +7,9 @@ directions in the decoder.
 The field equations are those of the papers named at each class; sizes, times and the per-node choice of V are ours.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,8 @@
 """A graph with node features and labels: checked once, when it is made."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

@@ -1,5 +1,8 @@
 """The Mittag-Leffler function E_b(-x): the decay that takes the exponential's place in fractional order."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import math

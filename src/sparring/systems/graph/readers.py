@@ -3,6 +3,9 @@
 Every reader gives a checked `Graph`, or one line of `BadInput` that names the file, the field and the mend.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import zipfile

@@ -4,6 +4,9 @@ Gradients are written out, so that no tape of edges times channels is kept, and 
 an attack) cost nothing in the forward pass while they still get their gradient.
 """
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import warnings

@@ -1,5 +1,8 @@
 """How the models are trained: through the engine's loop, each on its graph, chosen on validation nodes."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,8 @@
 """What attacks on edges share: pairs of nodes as numbers, flipping them, and what an attacker wants to raise."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

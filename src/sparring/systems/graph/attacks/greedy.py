@@ -1,5 +1,8 @@
 """Greedy flips: in each round the pairs whose gradient promises most are flipped, and stay so."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,8 @@
 """Poisoning: flips chosen on the training graph so that a model trained on it afterwards fails."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,8 @@
 """PRBCD: projected gradient ascent on relaxed edge flips, over random blocks of pairs that change as it goes."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 import math
