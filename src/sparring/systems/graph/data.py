@@ -59,6 +59,16 @@ def transductive(labels: Tensor, state: int, train: float = 0.1, valid: float = 
     return Split(torch.from_numpy(first), torch.from_numpy(second), torch.from_numpy(test), False)
 
 
+def halves(labels: Tensor, state: int) -> Split:
+    """Half of the labelled nodes to train and half to choose by, class by class; the unlabelled ones are the test."""
+    from sklearn.model_selection import train_test_split
+
+    y = labels.numpy()
+    first, second = train_test_split(np.flatnonzero(y >= 0), test_size=0.5, stratify=y[y >= 0], random_state=state)
+    rest = torch.from_numpy(np.flatnonzero(y < 0))
+    return Split(torch.from_numpy(first), torch.from_numpy(second), rest, False)
+
+
 def inductive(graph: Graph, state: int) -> Split:
     """The "full" split of the GRB benchmark (Zheng et al., NeurIPS 2021): 60 % train, test nodes from three degree
     bands.

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparring.engine.run import Run
 from sparring.systems.graph.certificate import certify
 from sparring.systems.graph.clipflow import ClipFlow, Pull
-from sparring.systems.graph.data import transductive
+from sparring.systems.graph.data import halves
 from sparring.systems.graph.readers import from_scipy
 from sparring.systems.graph.training import Plan, Scene, train
 
@@ -34,7 +34,7 @@ class ClipFlowClassifier:
 
     def fit(self, A: Any, X: Any, y: ArrayLike) -> Self:
         graph = from_scipy(A, X, np.asarray(y), name="A, X, y")
-        split = transductive(graph.labels, self.random_state, 0.5, 0.49)
+        split = halves(graph.labels, self.random_state)
         plan = Plan(pull=Pull(self.c, self.lam), hidden=self.hidden, epochs=self.epochs)
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder), self.random_state, quiet=True)

@@ -19,7 +19,6 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from sparring.systems.graph.baselines import Perceptron, attention, symmetric
 from sparring.systems.graph.inputs import Inputs
@@ -156,8 +155,10 @@ class Flow(nn.Module):
         self.flow = FLOWS[self.plan.flow](hidden)
         channels = 2 * hidden if self.flow.doubled else hidden
         self.lyapunov = Lyapunov(channels) if self.plan.stability != "none" else None
-        decoder = nn.Linear(hidden, classes, bias=not self.plan.separated)
-        self.decoder = parametrizations.orthogonal(decoder) if self.plan.separated else decoder
+        self.decoder = nn.Linear(hidden, classes, bias=not self.plan.separated)
+        if self.plan.separated:  # class directions as far apart as can be, and left so
+            nn.init.orthogonal_(self.decoder.weight)
+            self.decoder.requires_grad_(False)
         self.scale = nn.Parameter(torch.tensor(1.0))
 
     def path(self, inputs: Inputs, solver: Solver | None = None) -> list[Tensor]:
