@@ -4,8 +4,9 @@
 
 Splits: the five published 10/10/80 ones (transductive) and GRB's degree-banded one (inductive). Every attack is
 adaptive through the whole model, and what it finds on one model is played against every other; a figure is the lowest
-accuracy over all of them. Trained models and found attacks stay in the scratch folder, so a stopped benchmark goes on. If the
-self-test of attack strength (bar 6) fails, no figure of a defence is printed. `--quick` shows that everything runs.
+accuracy over all of them. Trained models and found attacks stay in the scratch folder, so a stopped benchmark goes on.
+If the self-test of attack strength (bar 6) fails, no figure of a defence is printed. `--quick` shows that everything
+runs.
 """
 
 from __future__ import annotations
