@@ -25,16 +25,16 @@ Rows = NDArray[np.int64]
 class Shift:
     """How the benchmark is drawn from the pool.
 
-    `strength` in (0, 1): how strongly generator and quality are tied; the selection's width is (1 - strength) / 2 of
-    the quality ranks. `raters`: simulated listeners per clip, each off by `listener` on the scale of 1 to 5; 0 gives
+    `strength` in [0, 1): how strongly generator and quality are tied, 0 not at all; the selection's width is
+    (1 - strength) / 2 of the quality ranks. `raters`: simulated listeners per clip, each off by `listener` on the scale of 1 to 5; 0 gives
     clean labels. `clips`: training clips (fewer if fewer were selected). `held_out`: generators kept for a test of
     unseen ones.
     """
 
-    strength: float = 0.7
-    raters: int = 1
+    strength: float = 0.65
+    raters: int = 2
     listener: float = 0.8
-    clips: int = 440
+    clips: int = 480
     held_out: int = 0
 
 
@@ -71,11 +71,12 @@ def draw(pool: Pool, shift: Shift, seed: int) -> Trial:
     level = (random.permutation(generators) + 0.5) / generators
     away = np.isin(pool.generator, random.permutation(generators)[: shift.held_out])
     rank = np.argsort(np.argsort(pool.quality)) / (len(pool) - 1)
-    width = (1 - shift.strength) / 2
-    chance = {name: np.exp(-((rank - m[pool.generator]) ** 2) / (2 * width**2)) for name, m in
-              (("same", level), ("flipped", 1 - level))}  # fmt: skip
     luck = random.random(len(pool))
-    chosen = {name: luck < c for name, c in chance.items()} | {"balanced": np.ones(len(pool), bool)}
+    chosen = {
+        "same": luck < _chance(rank, level[pool.generator], shift.strength),
+        "balanced": np.ones(len(pool), bool),
+        "flipped": luck < _chance(rank, 1 - level[pool.generator], shift.strength),
+    }
     noise = random.normal(0, shift.listener, len(pool)) / np.sqrt(shift.raters) if shift.raters else 0.0
     rated = pool.quality + noise
     at = random.permutation(np.flatnonzero(train & chosen["same"] & ~away))[: shift.clips]
@@ -98,6 +99,13 @@ def stacked(trials: Sequence[Trial]) -> Ratings:
         torch.stack([getattr(t.train, name)[:length] for t in trials]) for name in ("x", "y", "domain")
     )
     return Ratings(x, y.unsqueeze(2), domain, trials[0].domains)
+
+
+def _chance(rank: NDArray[np.float64], preferred: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
+    if strength == 0:
+        return np.ones(len(rank))
+    width = (1 - strength) / 2
+    return np.exp(-((rank - preferred) ** 2) / (2 * width**2))
 
 
 def _part(pool: Pool, rows: Rows, scores: NDArray[np.floating], names: Rows | None) -> Part:

@@ -12,6 +12,7 @@ from sparring.engine.run import Run
 from sparring.game import Batch, Game, Task
 from sparring.objectives import squared_error
 from sparring.opponents.domains import BalancingWeights, ScoreBins
+from sparring.strategies.ema import EMA
 from sparring.systems.audio.methods import Method, Shape
 from sparring.systems.audio.model import (
     Convolutional,
@@ -27,6 +28,9 @@ from sparring.systems.audio.model import (
 
 EXTRA = 3
 """Columns of the labels after the scores: balancing weight, score bin, domain."""
+AVERAGED = 0.99
+"""What is kept are the weights' averages over about a hundred steps: the two players circle each other, and no single
+moment of that is better than their mean. Every method gets it."""
 PASSES = 5
 """Passes over the data in one epoch of the loop, after which a checkpoint is written."""
 
@@ -35,10 +39,10 @@ PASSES = 5
 class Size:
     """The network and its training; the same for every method that is compared."""
 
-    hidden: int = 128
+    hidden: int = 64
     width: int = 64
-    dropout: float = 0.0
-    passes: int = 60
+    dropout: float = 0.2
+    passes: int = 30
     batch: int = 64
     rate: float = 1e-3
     decay: float = 1e-4
@@ -108,7 +112,7 @@ def fit(method: Method, ratings: Ratings, size: Size, run: Run, name: str) -> Fi
     adversary = None if method.adversary is None else method.adversary(shape, generator)
     task = Task(
         game=Game(model, adversary, payoff(axes, size.gaussian, weighted=method.weighted)),
-        strategy=method.strategy(shape),
+        strategy=EMA(inner=method.strategy(shape), decay=AVERAGED),
         data=batches(ratings.x, labels, size),
         batches=-(-ratings.y.shape[1] // size.batch) * PASSES,
         epochs=max(1, size.passes // PASSES),

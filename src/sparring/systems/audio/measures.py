@@ -83,3 +83,11 @@ def explained(score: ArrayLike, domain: ArrayLike) -> float:
     means = {k: y[d == k].mean() for k in np.unique(d)}
     between = np.array([means[k] for k in d])
     return float(between.var() / max(y.var(), 1e-12))
+
+
+def weighted_spearman(a: ArrayLike, b: ArrayLike, weights: ArrayLike) -> float:
+    """Correlation of the ranks of two sides, clips counting by their weights."""
+    x, y, w = ranks(a), ranks(b), np.asarray(weights, dtype=float)
+    x, y = x - np.average(x, weights=w), y - np.average(y, weights=w)
+    scale = float(np.sqrt((w * x * x).sum() * (w * y * y).sum()))
+    return float((w * x * y).sum()) / scale if scale > 0 else 0.0

@@ -49,9 +49,10 @@ class Method:
 
         def make(game: Game) -> dict[str, Optimizer]:
             own = decay if self.decay is None else self.decay
-            made: dict[str, Optimizer] = {"defender": AdamW(game.defender.parameters(), rate, weight_decay=own)}
+            made: dict[str, Optimizer] = {"defender": AdamW(game.defender.parameters(), rate, weight_decay=own, fused=True)}
             if self.adversary is not None:
-                made["opponent"] = AdamW(game.adversary.parameters(), rate * self.speed, weight_decay=decay)
+                faster = rate * self.speed
+                made["opponent"] = AdamW(game.adversary.parameters(), faster, weight_decay=decay, fused=True)
             return made
 
         return make
@@ -118,7 +119,7 @@ def intercept(shrinkage: float) -> Method:
     )
 
 
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
+STRENGTHS = (0.1, 0.2, 0.4, 0.8, 1.6)
 METHODS: Mapping[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
     "ERM": (erm, (1e-4, 1e-2, 1e-1, 3e-1, 1.0)),
     "re-weighted ERM": (partial(erm, weighted=True), (1e-4, 1e-2, 1e-1, 3e-1, 1.0)),

@@ -68,7 +68,6 @@ class Pooled(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout / 2, self.training)
         h = F.dropout(F.relu(self.first(x)), self.dropout, self.training)
         return F.relu(self.second(h))
 

@@ -105,17 +105,19 @@ class DomainIntercept:
 
     def step(self, game: Game, batch: Batch, state: State) -> StepResult:
         x, labels = batch
-        offset = state.unwrap(game.adversary).get_parameter("offset")
-        domain = labels[..., -1].long()
-        own = offset[torch.arange(offset.shape[0], device=x.device), domain]
+        offsets = state.unwrap(game.adversary)
         outputs = game.defender(x)
-        moved = torch.cat([outputs[..., : self.axes] + own, outputs[..., self.axes :]], dim=2)
-        loss = game.payoff(moved, labels).mean() + self.shrinkage * offset.square().mean()
+        loss = game.payoff(self._moved(outputs, labels, offsets), labels).mean()
         state.descend(loss, "defender")
-        outputs = outputs.detach()
-        moved = torch.cat([outputs[..., : self.axes] + own, outputs[..., self.axes :]], dim=2)
-        state.descend(game.payoff(moved, labels).mean() + self.shrinkage * offset.square().mean(), "opponent")
+        own = game.payoff(self._moved(outputs.detach(), labels, offsets), labels).mean()
+        own = own + self.shrinkage * offsets.get_parameter("offset").square().mean()
+        state.descend(own, "opponent")
         return StepResult(loss.detach())
+
+    def _moved(self, outputs: Tensor, labels: Tensor, offsets: nn.Module) -> Tensor:
+        offset = offsets.get_parameter("offset")
+        own = offset[torch.arange(len(offset), device=offset.device), labels[..., -1].long()]
+        return torch.cat([outputs[..., : self.axes] + own, outputs[..., self.axes :]], dim=2)
 
 
 def coral(groups: Groups) -> Tensor:
@@ -123,15 +125,14 @@ def coral(groups: Groups) -> Tensor:
 
     Sun & Saenko, "Deep CORAL", ECCV 2016 workshops, with the means as in DomainBed.
     """
-    z, member = groups.features, groups.member
-    count = groups.count.clamp_min(1)
-    mean = torch.einsum("nsf,nsk->skf", z, member) / count.unsqueeze(2)
-    centred = z.unsqueeze(2) - mean
-    spread = torch.einsum("nskf,nskg,nsk->skfg", centred, centred, member) / (count - 1).clamp_min(1)[..., None, None]
+    rows = groups.member.permute(1, 2, 0).unsqueeze(3) * groups.features.transpose(0, 1).unsqueeze(1)
+    count = groups.count.unsqueeze(2)
+    mean = rows.sum(2) / count.clamp_min(1)
+    product = rows.mT @ rows - count.unsqueeze(3) * mean.unsqueeze(3) * mean.unsqueeze(2)
+    spread = product / (count - 1).clamp_min(1).unsqueeze(3)
     many = (groups.count > 1).float()
     pairs = torch.triu(many.unsqueeze(1) * many.unsqueeze(2), diagonal=1)
-    apart = (mean.unsqueeze(1) - mean.unsqueeze(2)).square().mean(3)
-    apart = apart + _pairwise(spread.flatten(2))
+    apart = _pairwise(mean) + _pairwise(spread.flatten(2))
     return ((apart * pairs).sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)).mean()
 
 
