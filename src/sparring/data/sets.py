@@ -99,4 +99,13 @@ SETS = (
         "https://github.com/doriguzzi/lucid-ddos (folder sample-dataset)",
         "Doriguzzi-Corin, Millar, Scott-Hayward, Martinez-del-Rincon, Siracusa: LUCID, IEEE TNSM 2020",
     ),
+    DataSet(
+        "human-rated-audio",
+        "310 clips with listeners' ratings: neural codecs (MUSHRA), noisy speech (P.835, two tests), eight codecs (MOS)",
+        (File("audio/human_rated.csv", "b103166644801933df0e77ab403d27e74e94b5bf8db522cf9d3603b326336da1"),),
+        "CC BY 4.0 (codec_mushra), MIT (p835_*), Apache-2.0 (genspeech_sample)",
+        "https://github.com/BenjSta/bernoulli-var-speech-codec, https://github.com/microsoft/P.808, "
+        "https://github.com/wjassim/WARP-Q",
+        "listening tests of the three repositories, gathered in one table",
+    ),
 )

@@ -40,12 +40,13 @@ class Shift:
 
 @dataclass(frozen=True)
 class Part:
-    """Clips of one role: `x` `(n, 449)`, `y` `(n,)` the scores that this role sees, `domain` and `family` `(n,)`."""
+    """Clips of one role: `x` `(n, 449)`, `y` `(n,)` the scores that this role sees, `domain` `(n,)`, and which
+    `sentence` `(n,)` is spoken."""
 
     x: Tensor
     y: Tensor
     domain: Tensor
-    rows: Rows
+    sentence: Rows
 
 
 @dataclass(frozen=True)
@@ -115,5 +116,5 @@ def _part(pool: Pool, rows: Rows, scores: NDArray[np.floating], names: Rows | No
         torch.from_numpy(pool.features[rows]),
         torch.from_numpy(scores[rows].astype(np.float32)),
         torch.from_numpy(domain.astype(np.int64)),
-        rows,
+        pool.utterance[rows],
     )

@@ -41,7 +41,7 @@ class Size:
 
     hidden: int = 64
     width: int = 64
-    dropout: float = 0.2
+    dropout: float = 0.4
     passes: int = 30
     batch: int = 64
     rate: float = 1e-3

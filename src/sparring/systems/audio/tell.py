@@ -91,15 +91,15 @@ def probed(found: Findings, seeds: int = 3) -> dict[str, dict[str, float]]:
         for i, trial in enumerate(found.arena.trials[:seeds]):
             part = trial.tests["balanced"]
             z = fitted.model.represent(part.x)[:, i].numpy()
-            for name, value in probe_figures(z, part, found.arena).items():
+            for name, value in probe_figures(z, part).items():
                 table.setdefault(name, []).append(value)
         out[model] = {name: float(np.mean(values)) for name, values in table.items()}
     return out
 
 
-def probe_figures(z: NDArray[np.floating], part: Part, arena: Arena, *, mlp: bool = True) -> dict[str, float]:
+def probe_figures(z: NDArray[np.floating], part: Part, *, mlp: bool = True) -> dict[str, float]:
     """Balanced accuracy of a linear and an MLP probe, and of the linear one within score bins."""
-    domain, group = part.domain.numpy(), part.rows // 5
+    domain, group = part.domain.numpy(), part.sentence
     right = probe(z, domain, group)
     out = {"linear": balanced(right, domain), "linear, within score bins": within_bins(right, domain, part.y.numpy())}
     if mlp:
