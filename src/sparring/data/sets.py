@@ -101,7 +101,7 @@ SETS = (
     ),
     DataSet(
         "human-rated-audio",
-        "310 clips with listeners' ratings: neural codecs (MUSHRA), noisy speech (P.835, two tests), eight codecs (MOS)",
+        "310 clips with listeners' ratings: neural codecs (MUSHRA), noisy speech (two P.835 tests), eight codecs",
         (File("audio/human_rated.csv", "b103166644801933df0e77ab403d27e74e94b5bf8db522cf9d3603b326336da1"),),
         "CC BY 4.0 (codec_mushra), MIT (p835_*), Apache-2.0 (genspeech_sample)",
         "https://github.com/BenjSta/bernoulli-var-speech-codec, https://github.com/microsoft/P.808, "

@@ -22,7 +22,9 @@ class Calibration:
     errors: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, predicted: NDArray[np.floating], spread: NDArray[np.floating], rated: NDArray[np.floating]) -> Calibration:
+    def fit(
+        cls, predicted: NDArray[np.floating], spread: NDArray[np.floating], rated: NDArray[np.floating]
+    ) -> Calibration:
         """From held-out predictions, spreads and ratings, all `(m, axes)`."""
         return cls(np.sort(np.abs(predicted - rated) / spread, axis=0).T.astype(np.float64))
 

@@ -63,7 +63,9 @@ class Arena:
         """All seeds' training clips: each seed is a member."""
         return stacked(self.trials)
 
-    def play(self, method: str, value: float, ratings: Ratings | None = None, label: str = "") -> tuple[Outcome, Fitted]:
+    def play(
+        self, method: str, value: float, ratings: Ratings | None = None, label: str = ""
+    ) -> tuple[Outcome, Fitted]:
         """Train a method on all seeds at once with this number, and judge it. `ratings` may have other domains."""
         make, _ = METHODS[method]
         name = slug(f"{self.name} {label or method} {value:g}")
@@ -150,4 +152,3 @@ def _columns(rows: Sequence[Mapping[str, float]]) -> Figures:
 def slug(text: str) -> str:
     """Text as a file name."""
     return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
-

@@ -24,7 +24,8 @@ class Config:
         metadata=_help("embedded: the synthetic voices in the package; or a file that build-benchmark wrote"),
     )
     seeds: Annotated[int, Field(ge=2)] = field(
-        default=10, metadata=_help("independent draws of sentences, shortcut, clips and listeners; trained side by side")
+        default=10,
+        metadata=_help("independent draws of sentences, shortcut, clips and listeners; trained side by side"),
     )
     shift: Shift = field(default_factory=Shift)
     size: Size = field(default_factory=Size)

@@ -26,9 +26,9 @@ class Shift:
     """How the benchmark is drawn from the pool.
 
     `strength` in [0, 1): how strongly generator and quality are tied, 0 not at all; the selection's width is
-    (1 - strength) / 2 of the quality ranks. `raters`: simulated listeners per clip, each off by `listener` on the scale of 1 to 5; 0 gives
-    clean labels. `clips`: training clips (fewer if fewer were selected). `held_out`: generators kept for a test of
-    unseen ones.
+    (1 - strength) / 2 of the quality ranks. `raters`: simulated listeners per clip, each off by `listener` on the
+    scale of 1 to 5; 0 gives clean labels. `clips`: training clips (fewer if fewer were selected). `held_out`:
+    generators kept for a test of unseen ones.
     """
 
     strength: float = 0.65
@@ -78,8 +78,8 @@ def draw(pool: Pool, shift: Shift, seed: int) -> Trial:
         "balanced": np.ones(len(pool), bool),
         "flipped": luck < _chance(rank, 1 - level[pool.generator], shift.strength),
     }
-    noise = random.normal(0, shift.listener, len(pool)) / np.sqrt(shift.raters) if shift.raters else 0.0
-    rated = pool.quality + noise
+    noise = random.normal(0, shift.listener, len(pool))
+    rated = pool.quality + (noise / np.sqrt(shift.raters) if shift.raters else 0.0)
     at = random.permutation(np.flatnonzero(train & chosen["same"] & ~away))[: shift.clips]
     names = np.unique(pool.generator[~away])
     tests = {name: _part(pool, np.flatnonzero(test & chosen[name] & ~away), pool.quality, names) for name in TESTS}
@@ -96,9 +96,7 @@ def draw(pool: Pool, shift: Shift, seed: int) -> Trial:
 def stacked(trials: Sequence[Trial]) -> Ratings:
     """The training parts of several seeds as members of one training; all are cut to the smallest one's length."""
     length = min(len(t.train.y) for t in trials)
-    x, y, domain = (
-        torch.stack([getattr(t.train, name)[:length] for t in trials]) for name in ("x", "y", "domain")
-    )
+    x, y, domain = (torch.stack([getattr(t.train, name)[:length] for t in trials]) for name in ("x", "y", "domain"))
     return Ratings(x, y.unsqueeze(2), domain, trials[0].domains)
 
 

@@ -67,11 +67,11 @@ def clusters(features: Tensor, count: int, *, generator: torch.Generator, rounds
     """
     if len(features) < count:
         raise BadInput(f"--domain kmeans:{count}: only {len(features)} clips; choose fewer clusters")
-    from sklearn.cluster import KMeans
+    from sklearn.cluster import KMeans  # pyright: ignore[reportMissingTypeStubs]
 
     scaled = (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    index = KMeans(count, n_init=rounds, random_state=seed).fit_predict(scaled.numpy())
+    index = KMeans(count, n_init=rounds, random_state=seed).fit_predict(scaled.numpy())  # pyright: ignore
     return Domains(torch.from_numpy(index).long(), tuple(f"cluster {k}" for k in range(count)))
 
 

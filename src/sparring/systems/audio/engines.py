@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class Engine:
             return metadata.version(self.packages.removeprefix("pip install "))
         done = subprocess.run([self.packages.split()[2], "--version"], capture_output=True, text=True, check=False)  # noqa: S603
         lines = [line for line in done.stdout.splitlines() if any(c.isdigit() for c in line)]
-        told = next((line for line in lines if "version" in line), lines[0] if lines else "unknown")
+        told = next((line for line in lines if "version" in line), lines[0] if lines else "unknown").strip()
         return told.split("  ")[0].strip()
 
 
@@ -56,11 +55,19 @@ def _festival(voice: str) -> Callable[[str], Wave]:
     return lambda text: _to_file(lambda path: ["festival", "--batch", f"({voice})", script(text, path)])
 
 
+_PICO_SCRIPT = (
+    "import sys, py_nanotts; sys.stdout.buffer.write(py_nanotts.NanoTTS().speak(sys.argv[1], voice=sys.argv[2]))"
+)
+
+
 def _pico(voice: str) -> Callable[[str], Wave]:
+    """Each text in a process of its own: Pico's noise goes on from what the process has spoken before."""
+
     def speak(text: str) -> Wave:
-        library: Any = importlib.import_module("py_nanotts")
-        samples = np.frombuffer(library.NanoTTS().speak(text, voice=voice), dtype="<i2")
-        return (samples / 32768).astype(np.float32)
+        done = subprocess.run([sys.executable, "-c", _PICO_SCRIPT, text, voice], capture_output=True, check=False)  # noqa: S603
+        if done.returncode != 0:
+            raise BadInput(f"py-nanotts: made no speech ({done.stderr.decode()[-200:].strip()}); reinstall it")
+        return (np.frombuffer(done.stdout, dtype="<i2") / 32768).astype(np.float32)
 
     return speak
 

@@ -179,9 +179,9 @@ def batches(x: Tensor, labels: Tensor, size: Size) -> Callable[[torch.Generator]
 
 def _standard(x: Tensor, frames: bool) -> Standardise:
     if not frames:
-        return Standardise(x.mean(0), x.std(0).clamp_min(1e-3))
+        return Standardise(x.mean(0), x.std(0, correction=0).clamp_min(1e-3))
     mask = x[:, -1:].transpose(0, 1).flatten() > 0
     values = x.transpose(0, 1).flatten(1)[:, mask]
-    mean, deviation = values.mean(1, keepdim=True), values.std(1, keepdim=True).clamp_min(1e-3)
+    mean, deviation = values.mean(1, keepdim=True), values.std(1, correction=0, keepdim=True).clamp_min(1e-3)
     mean[-1], deviation[-1] = 0.0, 1.0  # the mask itself
     return Standardise(mean, deviation)

@@ -49,7 +49,9 @@ class Method:
 
         def make(game: Game) -> dict[str, Optimizer]:
             own = decay if self.decay is None else self.decay
-            made: dict[str, Optimizer] = {"defender": AdamW(game.defender.parameters(), rate, weight_decay=own, fused=True)}
+            made: dict[str, Optimizer] = {
+                "defender": AdamW(game.defender.parameters(), rate, weight_decay=own, fused=True)
+            }
             if self.adversary is not None:
                 faster = rate * self.speed
                 made["opponent"] = AdamW(game.adversary.parameters(), faster, weight_decay=decay, fused=True)
@@ -96,9 +98,7 @@ def reversal(strength: float, *, conditional: bool = False, weighted: bool = Fal
 def penalised(penalty: Penalty, strength: float) -> Method:
     """Mean loss plus a penalty that grows to `strength` over the first fifth of the training."""
     schedule = Linear(strength, until=0.2)
-    return Method(
-        strategy=lambda s: Penalised(penalty=penalty, strength=schedule, axes=s.axes, domains=s.domains)
-    )
+    return Method(strategy=lambda s: Penalised(penalty=penalty, strength=schedule, axes=s.axes, domains=s.domains))
 
 
 def group_dro(rate: float) -> Method:

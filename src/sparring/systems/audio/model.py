@@ -49,6 +49,9 @@ class Members(nn.Module):
 class Standardise(nn.Module):
     """Features to mean 0 and deviation 1 by the members' own training data, limited to ± 5."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", mean)

@@ -88,7 +88,9 @@ def load(path: Path) -> tuple[Pool, str]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); make it with `sparring audio build-benchmark`") from None
+        raise BadInput(
+            f"{path}: cannot be read ({error.strerror}); make it with `sparring audio build-benchmark`"
+        ) from None
     return _parse(data, str(path)), hashlib.sha256(data).hexdigest()
 
 

@@ -41,9 +41,9 @@ def probe(
         if kind == "linear":
             classifier = LogisticRegression(max_iter=300, tol=1e-3)
         else:
-            classifier = MLPClassifier((64,), max_iter=60, random_state=seed)
+            classifier = MLPClassifier((64,), max_iter=100, random_state=seed)
         model = make_pipeline(StandardScaler(), classifier)
-        with warnings.catch_warnings():  # sixty passes are the probe's budget, whether or not it has converged
+        with warnings.catch_warnings():  # a hundred passes are the probe's budget, whether or not it has converged
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features[train], domain[train])
         right[test] = model.predict(features[test]) == domain[test]

@@ -1,4 +1,4 @@
-"""Listeners' ratings in the field's four formats, and in a plain CSV: paths, scores, and what else is known of a clip."""
+"""Listeners' ratings in the field's four formats and in a plain CSV: paths, scores, and what else is known."""
 
 from __future__ import annotations
 

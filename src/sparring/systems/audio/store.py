@@ -17,8 +17,8 @@ from sparring.engine import weights
 from sparring.engine.run import Run
 from sparring.errors import BadInput
 from sparring.systems.audio.calibrate import Calibration
-from sparring.systems.audio.fit import Fitted, Ratings, Size, network
 from sparring.systems.audio.features import WIDTH
+from sparring.systems.audio.fit import Fitted, Ratings, Size, network
 
 KIND, VERSION = "audio scorer", 1
 
@@ -87,7 +87,11 @@ def save(target: Run | Path, scorer: Scorer, name: str = "model") -> Path:
         "note": dict(scorer.note),
     }
     tensors = {f"model.{key}": value for key, value in fitted.model.state_dict().items()}
-    tensors |= {"mean": fitted.mean, "deviation": fitted.deviation, "errors": torch.from_numpy(scorer.calibration.errors)}
+    tensors |= {
+        "mean": fitted.mean,
+        "deviation": fitted.deviation,
+        "errors": torch.from_numpy(scorer.calibration.errors),
+    }
     if isinstance(target, Run):
         return target.save_model(tensors, name, meta)
     path = Path(target) / f"{name}.safetensors"
@@ -151,7 +155,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def doubled(scorer: Scorer) -> Scorer:
-    """The scorer in double precision: sums in another order, as another batch gives them, then change no digit shown."""
+    """The scorer in double precision: sums in another order, as in another batch, then change no digit shown."""
     fitted = replace(
         scorer.fitted,
         model=scorer.fitted.model.double(),

@@ -180,8 +180,8 @@ def tables(found: Findings, tried: Mapping[str, Sequence[Outcome]]) -> tuple[Tab
             title="Tuning",
             columns=("method", "number", "", CRITERION, "SRCC, plain", "same", "balanced", "flipped"),
             rows=tuple(lines),
-            note="Chosen by in-domain validation alone, re-weighted until score and generator are independent; the last "
-            "three columns were not looked at. Plain in-domain SRCC rewards the shortcut.",
+            note="Chosen by in-domain validation alone, re-weighted until score and generator are independent; the "
+            "last three columns were not looked at. Plain in-domain SRCC rewards the shortcut.",
         ),
         Table(title="Further measures, balanced test", columns=("model", *_FURTHER), rows=tuple(further)),
     )
@@ -191,8 +191,8 @@ def notes(found: Findings, pool: Pool) -> tuple[str, ...]:
     """Limits that a reader of the figures needs."""
     means = found.shortcut.mean("same")
     return (
-        f"The label is PESQ against each engine's own clean clip, not a listener's opinion, and listeners are simulated; "
-        f"all {len(pool):,} clips are synthetic voices.",
+        f"The label is PESQ against each engine's own clean clip, no listener's opinion; listeners are simulated, all "
+        f"{len(pool):,} clips are synthetic voices.",
         f"The shift is a selection made by us: knowing the generator alone gives SRCC {means:.2f} where it holds.",
         "λ is chosen on in-domain validation that is re-weighted with the known domains; without domain labels there "
         "is nothing to re-weight or to reverse.",
