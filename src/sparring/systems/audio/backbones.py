@@ -23,6 +23,7 @@ from sparring.errors import BadInput
 from sparring.files import write_bytes
 from sparring.systems.audio.features import Wave
 from sparring.systems.audio.store import Hearing
+from sparring.typed import from_numpy
 
 KNOWN = ("wav2vec2", "wavlm", "hubert")
 
@@ -59,7 +60,7 @@ class Backbone:
     def __call__(self, wave: Wave) -> Tensor:
         """Frames `(channels + 1, time)` of a wave at 16 kHz; the last channel is 1: no padding."""
         scaled = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
-        out = self.model(torch.from_numpy(scaled[None].astype(np.float32)), output_hidden_states=True)
+        out = self.model(from_numpy(scaled[None].astype(np.float32)), output_hidden_states=True)
         frames: Tensor = out.hidden_states[self.hearing.layer][0].T
         return torch.cat([frames, torch.ones(1, frames.shape[1])])
 

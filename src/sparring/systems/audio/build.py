@@ -138,7 +138,9 @@ def _clips(job: tuple[str, int, int, Path | None]) -> _Part:
     """All damaged clips of one sentence by one engine."""
     name, utterance, degradations, keep = job
     clean = spoken(ENGINES[name], sentences()[utterance])
-    rows, features, quality = plan(name, utterance, degradations), [], []
+    rows = plan(name, utterance, degradations)
+    features: list[NDArray[np.float32]] = []
+    quality: list[float] = []
     for k, row in enumerate(rows):
         damaged = degrade(clean, list(FAMILIES)[row.family], row.severity, np.random.RandomState(row.seed))
         features.append(statistics(damaged))

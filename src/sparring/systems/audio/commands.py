@@ -215,7 +215,7 @@ def _write(out: Path, records: Sequence[dict[str, Any]], failed: Sequence[str]) 
             if isinstance(value, dict):
                 row |= {key: value["score"], f"{key}_low": value["low"], f"{key}_high": value["high"]}
             else:
-                row[key] = "; ".join(value) if isinstance(value, list) else value
+                row[key] = "; ".join(one["notes"]) if key == "notes" else value
         rows.append(row)
     stream = io.StringIO()
     table = csv.DictWriter(stream, list(rows[0]) if rows else ["path"], lineterminator="\n")

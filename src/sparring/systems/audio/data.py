@@ -14,6 +14,7 @@ from sparring.engine.streams import seed_for
 from sparring.errors import BadInput
 from sparring.systems.audio.fit import Ratings
 from sparring.systems.audio.pool import Pool
+from sparring.typed import from_numpy
 
 TESTS = ("same", "balanced", "flipped")
 """Clips of unseen sentences: selected as in training, all of them, and selected the other way round."""
@@ -111,8 +112,8 @@ def _part(pool: Pool, rows: Rows, scores: NDArray[np.floating], names: Rows | No
     generator = pool.generator[rows]
     domain = generator if names is None else np.searchsorted(names, generator)
     return Part(
-        torch.from_numpy(pool.features[rows]),
-        torch.from_numpy(scores[rows].astype(np.float32)),
-        torch.from_numpy(domain.astype(np.int64)),
+        from_numpy(pool.features[rows]),
+        from_numpy(scores[rows].astype(np.float32)),
+        from_numpy(domain.astype(np.int64)),
         pool.utterance[rows],
     )

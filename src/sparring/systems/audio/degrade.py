@@ -60,7 +60,7 @@ def mulaw(clean: Signal, severity: float, random: np.random.RandomState) -> Sign
     """µ-law samples with 1024 down to 16 levels, in equal ratios."""
     levels, peak = round(1024 * (16 / 1024) ** severity), np.abs(clean).max()
     pressed = np.sign(clean) * np.log1p(255 * np.abs(clean) / peak) / np.log(256)
-    rounded = np.round(pressed * levels / 2) / (levels / 2)
+    rounded: Signal = np.rint(pressed * levels / 2) / (levels / 2)
     return np.sign(rounded) * np.expm1(np.abs(rounded) * np.log(256)) / 255 * peak
 
 
@@ -86,7 +86,7 @@ def codec(clean: Signal, severity: float, random: np.random.RandomState) -> Sign
     step = 18**severity
     level = 20 * np.log10(np.abs(spectrum) / np.abs(spectrum).max() + 1e-9)
     kept = level > -75 + 45 * severity
-    rounded = np.where(kept, 10 ** (np.round(level / step) * step / 20) * np.abs(spectrum).max(), 0.0)
+    rounded = np.where(kept, 10 ** (np.rint(level / step) * step / 20) * np.abs(spectrum).max(), 0.0)
     _, out = signal.istft(rounded * np.exp(1j * np.angle(spectrum)), RATE, nperseg=512)
     return np.pad(out, (0, max(0, len(clean) - len(out))))[: len(clean)]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import BadInput
+from sparring.typed import from_numpy
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ def clusters(features: Tensor, count: int, *, generator: torch.Generator, rounds
     """
     if len(features) < count:
         raise BadInput(f"--domain kmeans:{count}: only {len(features)} clips; choose fewer clusters")
-    from sklearn.cluster import KMeans  # pyright: ignore[reportMissingTypeStubs]
+    from sklearn.cluster import KMeans
 
     scaled = (features - features.mean(0)) / features.std(0).clamp_min(1e-6)
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
-    index = KMeans(count, n_init=rounds, random_state=seed).fit_predict(scaled.numpy())  # pyright: ignore
-    return Domains(torch.from_numpy(index).long(), tuple(f"cluster {k}" for k in range(count)))
+    index = KMeans(count, n_init=rounds, random_state=seed).fit_predict(scaled.numpy())
+    return Domains(from_numpy(index).long(), tuple(f"cluster {k}" for k in range(count)))
 
 
 def at_random(clips: int, count: int, *, generator: torch.Generator) -> Domains:

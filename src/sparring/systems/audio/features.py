@@ -33,7 +33,7 @@ def log_mel(wave: Wave) -> NDArray[np.float32]:
     """log10 mel power `(frames, 64)`: Hann windows of 25 ms every 10 ms, HTK mel bands from 50 Hz to 8 kHz."""
     frames = np.lib.stride_tricks.sliding_window_view(wave, _FRAME)[::_HOP]
     window, bands = np.hanning(_FRAME + 1)[:-1].astype(np.float32), _filters()
-    parts = []
+    parts: list[NDArray[np.float32]] = []
     for start in range(0, len(frames), _BLOCK):
         power = np.abs(np.fft.rfft(frames[start : start + _BLOCK] * window, _FFT)) ** 2 / _FRAME
         parts.append(np.log10(power @ bands + _FLOOR).astype(np.float32))

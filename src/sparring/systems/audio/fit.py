@@ -25,6 +25,7 @@ from sparring.systems.audio.model import (
     head,
     outputs_of,
 )
+from sparring.typed import split, transposed, unflatten
 
 EXTRA = 3
 """Columns of the labels after the scores: balancing weight, score bin, domain."""
@@ -97,8 +98,8 @@ class Fitted:
         outputs = self.model(x)
         axes = self.mean.shape[1]
         _, factor = gaussian_parts(outputs.flatten(0, 1), axes)
-        factor = factor.unflatten(0, outputs.shape[:2]) * self.deviation.unsqueeze(2)
-        return factor @ factor.mT
+        factor = unflatten(factor, outputs.shape[:2]) * self.deviation.unsqueeze(2)
+        return factor @ transposed(factor)
 
 
 def fit(method: Method, ratings: Ratings, size: Size, run: Run, name: str) -> Fitted:
@@ -171,7 +172,7 @@ def batches(x: Tensor, labels: Tensor, size: Size) -> Callable[[torch.Generator]
     def epoch(generator: torch.Generator) -> Iterator[Batch]:
         for _ in range(PASSES):
             order = torch.stack([torch.randperm(x.shape[1], generator=generator) for _ in member], dim=1)
-            for rows in order.split(size.batch):
+            for rows in split(order, size.batch):
                 yield x[member, rows], labels[member, rows]
 
     return epoch

@@ -17,6 +17,7 @@ from sparring.systems.audio.domains import named
 from sparring.systems.audio.features import statistics
 from sparring.systems.audio.fit import Ratings, Size, fit
 from sparring.systems.audio.methods import METHODS
+from sparring.typed import from_numpy
 
 LEAST = 50
 """Clips that a set needs to be held out."""
@@ -44,7 +45,7 @@ def load(data: Path | None = None) -> Rated:
     paths = ratings.locate(table, source)
     x = np.stack([statistics(read(path).wave) for path in paths])
     y = torch.tensor([scores[0] for scores in table.scores])
-    return Rated(torch.from_numpy(x), y, table.columns["dataset"], table.columns["system"])
+    return Rated(from_numpy(x), y, table.columns["dataset"], table.columns["system"])
 
 
 def held_out(

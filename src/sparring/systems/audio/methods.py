@@ -18,6 +18,7 @@ from sparring.strategies.reversal import GradientReversal
 from sparring.strategies.standard import Standard
 from sparring.systems.audio.model import Members
 from sparring.systems.audio.rivals import DomainIntercept, GroupDRO, Intercepts, Penalised, Penalty, coral, irm, vrex
+from sparring.typed import unflatten
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class DomainAdversary(nn.Module):
         self.classifiers = Members(classifiers)
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
-        parts = () if condition is None else (condition.unflatten(0, features.shape[:2]),)
+        parts = () if condition is None else (unflatten(condition, features.shape[:2]),)
         return self.classifiers(features, *parts).flatten(0, 1)
 
 

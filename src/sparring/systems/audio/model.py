@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from sparring.opponents.networks import linear, perceptron
+from sparring.typed import solve_triangular, split
 
 _SMALLEST = 0.05
 """Least standard deviation that the Gaussian head may claim, in standardised scores."""
@@ -139,7 +140,7 @@ def gaussian_parts(outputs: Tensor, axes: int) -> tuple[Tensor, Tensor]:
 
     The diagonal goes through a softplus, as in the multivariate head of MultiGauss.
     """
-    mean, diagonal, below = outputs.split([axes, axes, axes * (axes - 1) // 2], dim=1)
+    mean, diagonal, below = split(outputs, [axes, axes, axes * (axes - 1) // 2], dim=1)
     factor = torch.diag_embed(F.softplus(diagonal) + _SMALLEST)
     row, column = torch.tril_indices(axes, axes, -1, device=outputs.device)
     factor = factor.index_put((torch.arange(len(outputs), device=outputs.device)[:, None], row, column), below)
@@ -153,7 +154,7 @@ def gaussian_loss(outputs: Tensor, target: Tensor) -> Tensor:
     collapse, since the factor's diagonal has a floor.
     """
     mean, factor = gaussian_parts(outputs, target.shape[1])
-    white = torch.linalg.solve_triangular(factor, (target - mean).unsqueeze(2), upper=False).squeeze(2)
+    white = solve_triangular(factor, (target - mean).unsqueeze(2)).squeeze(2)
     return 0.5 * white.square().sum(1) + factor.diagonal(dim1=1, dim2=2).log().sum(1)
 
 

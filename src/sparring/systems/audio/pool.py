@@ -44,7 +44,7 @@ class Pool:
     generators: tuple[str, ...]
     sentences: tuple[str, ...]
     families: tuple[str, ...]
-    made_with: Mapping[str, str] = field(default_factory=dict)
+    made_with: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __len__(self) -> int:
         return len(self.quality)
@@ -53,7 +53,7 @@ class Pool:
         """Write as compressed npz. Each feature is kept in 65,536 steps between its extremes."""
         low, high = self.features.min(0), self.features.max(0)
         span = np.where(high > low, high - low, 1).astype(np.float64)
-        codes = np.round((self.features - low.astype(np.float64)) / span * _LEVELS).astype(np.uint16)
+        codes = np.rint((self.features - low.astype(np.float64)) / span * _LEVELS).astype(np.uint16)
         about = {
             "format": FORMAT,
             "generators": self.generators,

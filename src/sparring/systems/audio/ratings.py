@@ -29,7 +29,7 @@ class Ratings:
     axes: tuple[str, ...]
     paths: tuple[str, ...]
     scores: tuple[tuple[float, ...], ...]
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -50,7 +50,7 @@ def read(path: Path) -> Ratings:
     first = text.lstrip().split("\n", 1)[0]
     if first.startswith("{"):
         return _json_lines(path, text)
-    cells = next(csv.reader([first]), [])
+    cells = next(csv.reader([first]), list[str]())
     names = [cell.strip() for cell in cells]
     if "wav_path" in names:
         return _table(path, text, "SHEET", "wav_path", ("score",))

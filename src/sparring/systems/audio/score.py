@@ -17,6 +17,7 @@ from sparring.errors import BadInput
 from sparring.systems.audio.clips import Clip, read, silent
 from sparring.systems.audio.features import RATE, SILENCE, Wave, statistics
 from sparring.systems.audio.store import Scorer, doubled
+from sparring.typed import from_numpy
 
 WINDOW = 10.0
 """Seconds judged at once; a longer clip is cut into equal windows and gets their mean."""
@@ -72,7 +73,7 @@ def windows(wave: Wave) -> list[Wave]:
 
 def heard(wave: Wave) -> Tensor:
     """The default: the 449 statistics."""
-    return torch.from_numpy(statistics(wave))
+    return from_numpy(statistics(wave))
 
 
 def stack(inputs: Sequence[Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from sparring.errors import BadInput
 from sparring.systems.audio.calibrate import Calibration
 from sparring.systems.audio.features import WIDTH
 from sparring.systems.audio.fit import Fitted, Ratings, Size, network
+from sparring.typed import from_numpy
 
 KIND, VERSION = "audio scorer", 1
 
@@ -51,7 +52,7 @@ class Scorer:
     limits: tuple[float, float]
     size: Size
     hearing: Hearing = field(default_factory=Hearing)
-    note: Mapping[str, Any] = field(default_factory=dict)
+    note: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def judge(self, x: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Scores and spreads `(n, axes)` of clips `(n, *features)`.
@@ -90,7 +91,7 @@ def save(target: Run | Path, scorer: Scorer, name: str = "model") -> Path:
     tensors |= {
         "mean": fitted.mean,
         "deviation": fitted.deviation,
-        "errors": torch.from_numpy(scorer.calibration.errors),
+        "errors": from_numpy(scorer.calibration.errors),
     }
     if isinstance(target, Run):
         return target.save_model(tensors, name, meta)

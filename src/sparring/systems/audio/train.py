@@ -23,6 +23,7 @@ from sparring.systems.audio.fit import Fitted, Ratings, Size, fit
 from sparring.systems.audio.methods import METHODS
 from sparring.systems.audio.score import WINDOW, stack
 from sparring.systems.audio.store import Hearing, Scorer, judged, save
+from sparring.typed import from_numpy
 
 LEAST = 30
 """Rated clips that a training needs."""
@@ -40,7 +41,7 @@ class Heard:
 
     def take(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs, scores and domains of some rows."""
-        at = torch.from_numpy(rows)
+        at = from_numpy(rows)
         return self.x[at], self.y[at], self.domain.index[at]
 
 
@@ -116,7 +117,8 @@ def train(
     value = max(tried, key=lambda v: _worth(tried[v], heard, fitting, validation))
     baseline = fit(METHODS["ERM"][0](METHODS["ERM"][1][0]), rows, size, run, "baseline")
     models = {"baseline": baseline, "model": tried[value]}
-    figures, biases = {}, {}
+    figures: dict[str, dict[str, float]] = {}
+    biases: dict[str, dict[str, float]] = {}
     limits = (float(heard.y.min()), float(heard.y.max()))
     note = {"method": method, "value": value, "domains": list(heard.domain.names), "clips": len(heard.y)}
     kept: dict[str, Scorer] = {}
