@@ -16,9 +16,18 @@ _CORE = ("torch", "numpy", "safetensors", "pydantic", "pyyaml", "typer", "rich",
 _EXTRAS = {
     "report": ("matplotlib",),
     "network": ("scikit-learn", "lightgbm", "dpkt", "pandas"),
+    "audio": ("soundfile", "soxr", "pesq", "py-nanotts"),
+    "ssl": ("transformers",),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
+
+_PROGRAMS = {
+    "espeak-ng": "apt-get install espeak-ng (audio build-benchmark)",
+    "flite": "apt-get install flite (audio build-benchmark)",
+    "festival": "apt-get install festival festvox-kdlpc16k (audio build-benchmark)",
+}
+"""Programs that a system may call."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ def examine() -> list[Finding]:
     findings += [_package(name, "missing", "pip install sparring") for name in _CORE]
     for extra, names in _EXTRAS.items():
         findings += [_package(name, "optional", f"pip install 'sparring[{extra}]'") for name in names]
+    findings += [_program(name, mend) for name, mend in _PROGRAMS.items()]
     findings.append(_accelerator())
     findings.append(_data())
     browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("firefox")
@@ -66,6 +76,11 @@ def _package(name: str, state: Literal["missing", "optional"], mend: str) -> Fin
         return Finding(name, "good", version(name))
     except PackageNotFoundError:
         return Finding(name, state, f"not installed: {mend}")
+
+
+def _program(name: str, mend: str) -> Finding:
+    path = shutil.which(name)
+    return Finding(name, "good" if path else "optional", path or f"not on the PATH: {mend}")
 
 
 def _processors() -> Finding:

@@ -35,7 +35,12 @@ _BUILT_IN = (
         "sparring.systems.intrusion:system",
     ),
     Entry("driving", "closed-loop min-max training of a driving policy against traffic", False, ""),
-    Entry("audio", "quality assessment of generated audio, freed of spurious cues", False, ""),
+    Entry(
+        "audio",
+        "quality assessment of generated audio, freed of spurious cues",
+        True,
+        "sparring.systems.audio:system",
+    ),
     Entry("images", "one-step discrete image generation refined by GAN and reward", False, ""),
     Entry("seismic", "full-waveform inversion with a physics-driven GAN", False, ""),
     Entry("search", "a knowledge-grounded, secure e-commerce search LLM", False, ""),

@@ -70,3 +70,28 @@ def forked_rng(devices: list[torch.device]) -> AbstractContextManager[None]:
 def step(optimizer: torch.optim.Optimizer) -> None:
     """One step of an optimiser."""
     cast(Any, optimizer).step()
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor on the memory of a NumPy array."""
+    return _torch.from_numpy(array)
+
+
+def split(x: Tensor, sizes: int | list[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of a tensor along `dim`, of these sizes."""
+    return cast(Any, x).split(sizes, dim)
+
+
+def solve_triangular(a: Tensor, b: Tensor) -> Tensor:
+    """The solution x of a x = b for lower triangular `a` `(..., n, n)`."""
+    return _torch.linalg.solve_triangular(a, b, upper=False)
+
+
+def transposed(x: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return cast(Any, x).mT
+
+
+def unflatten(x: Tensor, shape: torch.Size) -> Tensor:
+    """The first axis taken apart into axes of this shape."""
+    return x.reshape(*shape, *x.shape[1:])

@@ -100,6 +100,15 @@ SETS = (
         "Doriguzzi-Corin, Millar, Scott-Hayward, Martinez-del-Rincon, Siracusa: LUCID, IEEE TNSM 2020",
     ),
     DataSet(
+        "human-rated-audio",
+        "310 clips with listeners' ratings: neural codecs (MUSHRA), noisy speech (two P.835 tests), eight codecs",
+        (File("audio/human_rated.csv", "b103166644801933df0e77ab403d27e74e94b5bf8db522cf9d3603b326336da1"),),
+        "CC BY 4.0 (codec_mushra), MIT (p835_*), Apache-2.0 (genspeech_sample)",
+        "https://github.com/BenjSta/bernoulli-var-speech-codec, https://github.com/microsoft/P.808, "
+        "https://github.com/wjassim/WARP-Q",
+        "listening tests of the three repositories, gathered in one table",
+    ),
+    DataSet(
         "cora-lcc",
         "Cora, largest connected component: 2,485 papers, 5,069 citations, 7 classes, 1,433 words",
         (File("graph/cora_lcc.npz", "c10d70b5421813461844b5107700f4b623077e080dc034aaf615ee6aa5b505e0"),),
