@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.threats.base import distance, flat, largest, precise, wide
+from sparring.typed import integers, unique
 
 
 class Finite(ABC):
@@ -51,9 +52,9 @@ class Finite(ABC):
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         drawn = torch.randint(self.count, (len(x),), generator=generator, device=x.device)
         out = x.clone()
-        for index in drawn.unique().tolist():
+        for index in integers(unique(drawn)):
             rows = (drawn == index).nonzero().squeeze(1)
-            out[rows] = self.member(x[rows], int(index))
+            out[rows] = self.member(x[rows], index)
         return out
 
     def steepest(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:

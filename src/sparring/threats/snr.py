@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparring.threats.base import distance, flat, largest, per_sample, precise, wide
 from sparring.threats.lp import beyond_ball, in_unit_ball, unit_l2, within_l2
+from sparring.typed import norm
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,4 @@ class SNR:
 
 def _loudness(x: Tensor) -> Tensor:
     """The Euclidean length of each sample, `(n,)`."""
-    return torch.linalg.vector_norm(precise(flat(x)), dim=1)
+    return norm(precise(flat(x)), dim=1)
