@@ -85,7 +85,8 @@ class Task:
     `validate(defender) -> figures` runs after each epoch on held-out *training* data; the epoch with
     the highest `select` figure is kept (the last one where `select` is None).
     `schedulers(optimizers, total_steps)` are stepped after every batch. `clip` bounds the norm of a player's
-    gradient in each descent.
+    gradient in each descent. With `patience` the training stops early once that many epochs in a row brought no
+    better `select` figure (robust early stopping where that is a robust score: Rice, Wong & Kolter, ICML 2020).
     """
 
     game: Game
@@ -98,3 +99,4 @@ class Task:
     validate: Callable[[nn.Module], Mapping[str, float]] | None = None
     select: str | None = None
     clip: float | None = None
+    patience: int | None = None

@@ -44,6 +44,7 @@ def harden(
     batch_size: int = 128,
     optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
     validation: float = 0.1,
+    patience: int | None = None,
     seed: int = 0,
     folder: Path | None = None,
 ) -> nn.Module:
@@ -52,7 +53,8 @@ def harden(
     Tensors are taken as they are; of arrays, floats become torch's default type and whole numbers int64.
 
     By default PGD adversarial training (`PGDAT`, ten steps) with Adam at 1e-3. A share `validation` of the data is
-    held out, and the epoch with the best mean of clean and attacked accuracy on it is kept. With a `folder`,
+    held out, and the epoch with the best mean of clean and attacked accuracy on it is kept; with
+    `patience` the training stops once that many epochs brought no better one. With a `folder`,
     checkpoints go there and a stopped training continues. Any strategy whose adversary is an attack fits:
     `TRADES()`, `AWP(inner=PGDAT())`, ...
     """
@@ -85,6 +87,7 @@ def harden(
         optimizers=lambda game: {"defender": (optimizer or torch.optim.Adam)(game.defender.parameters())},
         validate=judge,
         select="both",
+        patience=patience,
     )
     with tempfile.TemporaryDirectory() as scratch:
         run = Run(folder or Path(scratch), seed, quiet=folder is None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,14 +13,18 @@ from torch import Tensor
 from sparring.threats import (
     L1,
     L2,
+    SNR,
     Box,
     Control,
+    Corruptions,
     Integer,
     Intersection,
     LInf,
     Mask,
     OneHotGroups,
+    Patch,
     Relations,
+    Spatial,
     ThreatModel,
     Union,
 )
@@ -136,6 +141,11 @@ THREATS: dict[str, Builder] = {
     "box and relations": lambda s, e: (
         Intersection(Box(0.0, 1.0), Relations(recompute, broken)) if s and s[-1] >= 3 else None
     ),
+    "spatial": lambda s, e: Spatial(angle=6.0, shift=1.0, reach=min(e, 1.0)) if len(s) >= 2 else None,
+    "patch": lambda s, e: Patch(5 * e) if len(s) >= 2 else None,
+    "corruptions": lambda s, e: Corruptions(("impulse noise",), 5 * e) if len(s) >= 2 else None,
+    "snr": lambda s, e: SNR(20 - 20 * math.log10(e) if e else math.inf),
+    "snr and box": lambda s, e: Intersection(SNR(20 - 20 * math.log10(e) if e else math.inf), Box(0.0, 1.0)),
     "union": lambda s, e: Union(LInf(e, 0.0, 1.0), L2(3 * e, 0.0, 1.0)),
     "union and mask": lambda s, e: Intersection(Union(LInf(e), L1(3 * e)), Mask(_mask(s))),
     "union of intersections": lambda s, e: Union(Intersection(L2(e), Mask(_mask(s))), L1(e)),

@@ -24,9 +24,11 @@ from torch import Tensor, nn
 import sparring.attacks
 from sparring.attacks import (
     APGD,
+    DDN,
     EOT,
     FAB,
     FGSM,
+    FMN,
     PGD,
     APGDTargeted,
     Attack,
@@ -37,11 +39,20 @@ from sparring.attacks import (
     NonFinite,
     Square,
     StandardEnsemble,
+    Transfer,
+    WorstOf,
     standard,
 )
 from sparring.objectives import margin, misclassified
 from sparring.threats import L1, L2, LInf, ThreatModel
 from sparring.threats.base import flat
+
+
+def _surrogate(x: Tensor) -> Tensor:
+    """A model of any input and two classes, for the attacks that need another one."""
+    total = flat(x).sum(1)
+    return torch.stack([total, -total], dim=1)
+
 
 SMALL: dict[str, Callable[[], Attack]] = {
     "APGD": lambda: APGD(steps=4),
@@ -51,19 +62,31 @@ SMALL: dict[str, Callable[[], Attack]] = {
     "EOT": lambda: EOT(attack=PGD(steps=2), draws=2),
     "FAB": lambda: FAB(steps=2),
     "FABTargeted": lambda: FABTargeted(steps=2, targets=2),
+    "DDN": lambda: DDN(steps=3),
     "FGSM": lambda: FGSM(),
+    "FMN": lambda: FMN(steps=3),
     "PGD": lambda: PGD(steps=3, restarts=2),
     "Square": lambda: Square(queries=6),
     "StandardEnsemble": lambda: StandardEnsemble(),
+    "Transfer": lambda: Transfer(sources=(_surrogate, _surrogate), attack=PGD(steps=2)),
+    "WorstOf": lambda: WorstOf(queries=4),
 }
-BALLS_ONLY = ("FAB", "FABTargeted", "StandardEnsemble")
+BALLS_ONLY = ("DDN", "FAB", "FABTargeted", "FMN", "StandardEnsemble")
 """Published for L∞, L2 and L1; a TypeError says so elsewhere."""
-NO_GRADIENT = ("DecisionSearch", "Square")
+
+
+def defined(attack_name: str, threat: ThreatModel) -> bool:
+    """Whether an attack exists for a threat."""
+    return attack_name not in BALLS_ONLY or isinstance(threat, L2 if attack_name == "DDN" else LInf | L2 | L1)
+
+
+NO_GRADIENT = ("DecisionSearch", "Square", "Transfer", "WorstOf")
 """Never ask for a gradient. ConstrainedSearch asks an `nn.Module` alone."""
 
 BALLS = ("linf in range", "l2 in range", "l1 in range")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 CLASSES = (1, 2, 3, 1000)
+BOUNDED = [n for n, b in THREATS.items() if (t := b((7,), 0.1) or b((1, 4, 5), 0.1)) and np.isfinite(t.radius)]
 FEW = settings(PROFILE, max_examples=8)
 
 
@@ -166,9 +189,9 @@ def test_results_are_members(attack_name, threat_name, places, eps, seed, active
         with pytest.raises(ValueError, match="bounds nothing alone"):
             run(attack, model, x, y, threat, seed)
         return
-    if attack_name in BALLS_ONLY and not isinstance(threat, LInf | L2 | L1):
+    if not defined(attack_name, threat):
         if n and bool((~misclassified_by(model, x, y)).any()):
-            with pytest.raises(TypeError, match="LInf, L2 and L1"):
+            with pytest.raises(TypeError, match="defined for"):
                 run(attack, model, x, y, threat, seed)
         return
     result = run(attack, model, x, y, threat, seed)
@@ -198,7 +221,7 @@ def misclassified_by(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return wrong
 
 
-@pytest.mark.parametrize("threat_name", [n for n, b in THREATS.items() if np.isfinite(b((7,), 0.1).radius)])
+@pytest.mark.parametrize("threat_name", BOUNDED)
 @pytest.mark.parametrize("attack_name", SMALL)
 @FEW
 @given(
@@ -211,7 +234,7 @@ def test_zero_radius_gives_exactly_the_clean_result(attack_name, threat_name, pl
     if threat is None:
         return
     threat = threat.scaled(0.0)
-    if attack_name in BALLS_ONLY and not isinstance(threat, LInf | L2 | L1):
+    if not defined(attack_name, threat):
         return
     model, x = Net(shape, classes, dtype, seed), inputs(shape, 5, dtype, seed)
     y = targets(model, x, classes, seed)
@@ -247,6 +270,9 @@ def same(a: object, b: object) -> bool:
 def test_nothing_else_changes(attack_name, threat_name, mode):
     shape = (1, 4, 5)
     threat = THREATS[threat_name](shape, 0.3)
+    assert threat is not None
+    if not defined(attack_name, threat):
+        return
     model, x = Net(shape, 3, torch.float32, 1), inputs(shape, 5, torch.float32, 1)
     y = targets(model, x, 3, 1)
     x.requires_grad_(True)
@@ -293,6 +319,8 @@ def test_a_bad_output_is_named(attack_name, threat):
     marker = torch.inf
     y = targets(model, x, 3, 1)
     marker = x[3, 0]
+    if not defined(attack_name, threat):
+        return
     with pytest.raises(NonFinite, match="non-finite model output"):
         run(SMALL[attack_name](), model, x, y, threat)
 
@@ -314,8 +342,9 @@ def test_a_bad_gradient_is_named(attack_name):
     net, x = Net((7,), 3, torch.float32, 0), inputs((7,), 5, torch.float32, 0)
     y = targets(net, x, 3, 0)
     net.eval()
+    threat = LInf(0.3) if defined(attack_name, LInf(0.3)) else L2(0.3)
     with pytest.raises(NonFinite, match="non-finite input gradient"):
-        run(SMALL[attack_name](), lambda x: net(RootAtZero.apply(x)), x, y, LInf(0.3))
+        run(SMALL[attack_name](), lambda x: net(RootAtZero.apply(x)), x, y, threat)
 
 
 @pytest.mark.parametrize("attack_name", SMALL)

@@ -45,18 +45,18 @@ class _Boundary(Attack):
     beta: float = 0.9
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        eps = _geometry(threat)[3]
+        eps = ball_geometry(threat)[3]
         best, distance = x.clone(), _unknown(x)
         for run in self._runs(oracle, x, y):
             for restart in range(self.restarts):
                 rows = _to_attack(distance, eps, self.active_set)
                 if len(rows) == 0:
-                    return self._within(best, x, distance, threat)
+                    return members_found(best, x, distance, threat)
                 runner, target = run(rows)
                 found, near = best[rows], distance[rows]
                 self._walk(runner, x[rows], target, threat, generator, found, near, random_start=restart > 0)
                 best[rows], distance[rows] = found, near
-        return self._within(best, x, distance, threat)
+        return members_found(best, x, distance, threat)
 
     @abstractmethod
     def _runs(self, oracle: Oracle, x: Tensor, y: Tensor) -> list[RunOn]:
@@ -79,7 +79,7 @@ class _Boundary(Attack):
         random_start: bool,
     ) -> None:
         """One run; improves `best` `(n, *sample)` and `distance` `(n,)` in place."""
-        norm, low, high, eps = _geometry(threat)
+        norm, low, high, eps = ball_geometry(threat)
         exact = torch.promote_types(x.dtype, torch.float32)
         clean = flat(x).to(exact)
         start = clean
@@ -121,14 +121,6 @@ class _Boundary(Attack):
         best[live.rows] = live.best.to(best.dtype).reshape(len(live.rows), *best.shape[1:])
         distance[live.rows] = live.distance
 
-    @staticmethod
-    def _within(best: Tensor, x: Tensor, distance: Tensor, threat: ThreatModel) -> Tensor:
-        """The found points that are members of the threat; the others stay clean."""
-        held = torch.isfinite(distance) & (threat.violation(best, x) == 0)
-        out = x.clone()
-        out[held] = best[held]
-        return out
-
 
 @dataclass(frozen=True, kw_only=True)
 class FAB(_Boundary):
@@ -169,9 +161,18 @@ class FABTargeted(_Boundary):
         return gap, flat(grad)
 
 
-def _geometry(threat: ThreatModel) -> tuple[Norm, float, float, float]:
+def members_found(best: Tensor, x: Tensor, distance: Tensor, threat: ThreatModel) -> Tensor:
+    """The found points, at a finite `distance` `(n,)`, that are members of the threat; the others stay clean."""
+    held = torch.isfinite(distance) & (threat.violation(best, x) == 0)
+    out = x.clone()
+    out[held] = best[held]
+    return out
+
+
+def ball_geometry(threat: ThreatModel, attack: str = "FAB") -> tuple[Norm, float, float, float]:
+    """The norm, the range and the radius of a ball; TypeError for other threats."""
     if not isinstance(threat, LInf | L2 | L1):
-        raise TypeError(f"FAB is defined for LInf, L2 and L1, not for {type(threat).__name__}; use APGD instead")
+        raise TypeError(f"{attack} is defined for LInf, L2 and L1, not for {type(threat).__name__}; use APGD instead")
     return _NORMS[type(threat)], threat.low, threat.high, float(threat.eps)
 
 

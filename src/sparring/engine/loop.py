@@ -50,7 +50,7 @@ def train(task: Task, runtime: Runtime, run: Run, name: str) -> nn.Module:
         _resume(state, run, name, folder)
         saver = _Saver(run.checkpoint_seconds, run.checkpoint_steps)
         with run.progress(name, state.total_steps, done=state.step) as bar:
-            while state.epoch < task.epochs:
+            while state.epoch < task.epochs and not state.out_of_patience:
                 batches = task.data(generator_for(seed, f"data/{state.epoch}"))
                 for batch in state.unseen(batches):
                     result = _step(task, state, runtime.shard(batch))
@@ -109,6 +109,7 @@ def _judge(task: Task, state: TrainState, folder: Path) -> Mapping[str, float]:
         figure = figures[f"valid/{task.select}"]
         better = math.isfinite(figure) and (state.best is None or figure > state.best)
         state.best = figure if better else state.best
+        state.waited = 0 if better else state.waited + 1
     if better:
         kept = tensors_of(defender)  # of a sharded module this takes every process
         if state.runtime.rank == 0:

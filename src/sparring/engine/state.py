@@ -55,6 +55,7 @@ class TrainState:
         self.step = self.epoch = self.position = 0
         self.memory: dict[str, Tensor] = {}
         self.best: float | None = None
+        self.waited = 0
         self.sums: dict[str, list[float]] = {}
 
     # --- what strategies use --------------------------------------------------------------------------------------
@@ -110,6 +111,11 @@ class TrainState:
             total[0], total[1] = total[0] + value, total[1] + 1
         return figures
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last `patience` epochs brought nothing better."""
+        return self.task.patience is not None and self.waited >= self.task.patience
+
     def close_epoch(self) -> dict[str, float]:
         """Count one finished epoch; returns the means of its steps' figures."""
         means = {name: total / count for name, (total, count) in self.sums.items()}
@@ -126,6 +132,7 @@ class TrainState:
             "memory": self.memory,
             "streams": streams,
             "position": [self.step, self.epoch, self.position, self.best],
+            "waited": self.waited,
             "sums": self.sums,
             "plan": self._plan(),
         }
@@ -155,7 +162,7 @@ class TrainState:
         device = self.runtime.device
         self.memory = {name: value.to(device) for name, value in tree["memory"].items()}
         self.step, self.epoch, self.position, self.best = tree["position"]
-        self.sums = tree["sums"]
+        self.sums, self.waited = tree["sums"], tree.get("waited", 0)
         # Copies: a generator reads its state as words, and a row of a file lies where it lies.
         streams = {name: rows[self.runtime.rank].clone() for name, rows in tree["streams"].items()}
         torch.set_rng_state(streams.pop(_GLOBAL))

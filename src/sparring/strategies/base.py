@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparring.attacks.base import Attack
+from sparring.attacks.base import Attack, frozen
 from sparring.game import Batch, Game, State, StepResult, Strategy
 from sparring.threats.base import ThreatModel
 
@@ -65,6 +65,12 @@ def threat_of(game: Game) -> ThreatModel:
     if game.threat is None:
         raise TypeError("inner maximisation needs a threat model: what may the adversary do to an input?")
     return game.threat
+
+
+def predictions(model: nn.Module, x: Tensor) -> Tensor:
+    """The model's outputs in evaluation mode, without gradient: what an inner problem moves away from."""
+    with frozen(model), torch.no_grad():
+        return model(x)
 
 
 def attacked(game: Game, batch: Batch, state: State) -> Tensor:

@@ -8,10 +8,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import frozen
 from sparring.game import Batch, Game, State
 from sparring.objectives import kl_divergence, never
-from sparring.strategies.base import InnerMax, rules
+from sparring.strategies.base import InnerMax, predictions, rules
 from sparring.threats.base import ThreatModel
 
 
@@ -34,8 +33,7 @@ class TRADES(InnerMax):
         if "random_start" in {f.name for f in fields(attack)}:
             chosen["random_start"] = True
         model, x = state.unwrap(game.defender), batch[0]
-        with frozen(model), torch.no_grad():
-            reference = model(x)
+        reference = predictions(model, x)
         near = NearStart(threat, self.noise)
         return replace(attack, **chosen).perturb(
             model, (x, reference), near, objective=kl_divergence, generator=state.generator("attack")

@@ -93,14 +93,7 @@ class Shrinking(_Ball, ABC):
         return self.within(x_adv, x, self.low, self.high)
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        # A point at distance eps cannot be stored exactly: each entry that moved may be off by half a unit in
-        # its last place, and computing the norm costs a few more of eps.
-        delta = precise(flat(x_adv)) - precise(flat(x))
-        unit = torch.finfo(x.dtype).eps
-        stored = torch.minimum(precise(flat(x_adv)).abs() * unit, delta.abs())
-        allowance = norm(stored, self.order, dim=1) + 16 * unit * self.eps
-        beyond = norm(delta, self.order, dim=1) - self.eps
-        beyond = torch.where(beyond <= (allowance if self.eps else 0), 0, beyond)
+        beyond = beyond_ball(x_adv, x, self.eps, self.order)
         return torch.maximum(distance(beyond), distance(largest(x_adv - x_adv.clamp(self.low, self.high))))
 
 
@@ -111,30 +104,13 @@ class L2(Shrinking):
     order: ClassVar[int] = 2
 
     def within(self, x_adv: Tensor, x: Tensor, lower: Tensor | float, upper: Tensor | float) -> Tensor:
-        # argmin ||z - x_adv|| over ball and range is x + clip(s (x_adv - x)) for the largest s <= 1 that fits.
-        start, delta = wide(flat(x)), wide(flat(x_adv)) - wide(flat(x))
-        size = largest(delta).clamp_min(torch.finfo(delta.dtype).tiny).unsqueeze(1)
-        unit = delta / size
-        share = (self.eps / size) / unit.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
-        room = _room(delta, x, lower, upper)
-        if room is not None:
-            share = _fill(unit.square(), (room / size).square(), (self.eps / size).square(), share.square()).sqrt()
-        move = delta * share.clamp_max(1)
-        return _land(x_adv, start + move, share >= 1, lower, upper)
+        return within_l2(x_adv, x, self.eps, lower, upper)
 
     def sample(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        rows = torch.randn(flat(x).shape, generator=generator, device=x.device)
-        rows = rows / norm(rows, dim=1, keepdim=True).clamp_min(1e-12)
-        share = torch.rand(len(rows), 1, generator=generator, device=x.device)
-        rows = rows * share.pow(1 / max(rows.shape[1], 1)) * self.eps
-        return self.project((wide(x) + rows.reshape(x.shape)).to(x.dtype), x)
+        return self.project((wide(x) + in_unit_ball(x, generator) * self.eps).to(x.dtype), x)
 
     def steepest(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:
-        # Divided by its largest entry first: the squares of a faint gradient would round to 0.
-        rows = wide(flat(grad))
-        rows = rows / largest(rows).clamp_min(torch.finfo(rows.dtype).tiny).unsqueeze(1)
-        length = rows.square().sum(1, keepdim=True).sqrt()
-        return (rows / length.clamp_min(0.5)).to(grad.dtype).reshape(grad.shape)
+        return unit_l2(grad)
 
 
 @dataclass(frozen=True)
@@ -182,6 +158,50 @@ class L1(Shrinking):
         direction = torch.zeros_like(rows).scatter(1, chosen.indices, rows.gather(1, chosen.indices).sign())
         count = direction.abs().sum(1, keepdim=True).clamp_min(1)
         return (direction / count).reshape(grad.shape)
+
+
+def within_l2(x_adv: Tensor, x: Tensor, eps: float | Tensor, lower: Tensor | float, upper: Tensor | float) -> Tensor:
+    """The nearest point of the ball of radius `eps` (one number, or `(n, 1)`) within the intervals."""
+    # argmin ||z - x_adv|| over ball and range is x + clip(s (x_adv - x)) for the largest s <= 1 that fits.
+    start, delta = wide(flat(x)), wide(flat(x_adv)) - wide(flat(x))
+    size = largest(delta).clamp_min(torch.finfo(delta.dtype).tiny).unsqueeze(1)
+    unit = delta / size
+    share = (eps / size) / unit.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
+    room = _room(delta, x, lower, upper)
+    if room is not None:
+        share = _fill(unit.square(), (room / size).square(), (eps / size).square(), share.square()).sqrt()
+    move = delta * share.clamp_max(1)
+    return _land(x_adv, start + move, share >= 1, lower, upper)
+
+
+def beyond_ball(x_adv: Tensor, x: Tensor, eps: float | Tensor, order: int) -> Tensor:
+    """How far each sample lies outside its ball of radius `eps` (one number, or `(n,)`), 0 up to rounding."""
+    # A point at distance eps cannot be stored exactly: each entry that moved may be off by half a unit in
+    # its last place, and computing the norm costs a few more of eps.
+    delta = precise(flat(x_adv)) - precise(flat(x))
+    radius = torch.as_tensor(eps, dtype=delta.dtype, device=delta.device)
+    unit = torch.finfo(x.dtype).eps
+    stored = torch.minimum(precise(flat(x_adv)).abs() * unit, delta.abs())
+    allowance = norm(stored, order, dim=1) + 16 * unit * radius
+    beyond = norm(delta, order, dim=1) - radius
+    return torch.where(beyond <= torch.where(radius > 0, allowance, 0), 0, beyond)
+
+
+def in_unit_ball(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Uniform draws from the Euclidean unit ball, of the shape of `x`."""
+    rows = torch.randn(flat(x).shape, generator=generator, device=x.device)
+    rows = rows / norm(rows, dim=1, keepdim=True).clamp_min(1e-12)
+    share = torch.rand(len(rows), 1, generator=generator, device=x.device)
+    return (rows * share.pow(1 / max(rows.shape[1], 1))).reshape(x.shape)
+
+
+def unit_l2(grad: Tensor) -> Tensor:
+    """Each sample's gradient at Euclidean length 1; 0 where it is 0."""
+    # Divided by its largest entry first: the squares of a faint gradient would round to 0.
+    rows = wide(flat(grad))
+    rows = rows / largest(rows).clamp_min(torch.finfo(rows.dtype).tiny).unsqueeze(1)
+    length = rows.square().sum(1, keepdim=True).sqrt()
+    return (rows / length.clamp_min(0.5)).to(grad.dtype).reshape(grad.shape)
 
 
 def _room(delta: Tensor, x: Tensor, lower: Tensor | float, upper: Tensor | float) -> Tensor | None:
