@@ -150,9 +150,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = measure(tuple(seeds), tries, size, Path(folder))
     command = "SPARRING_DATA=FOLDER python benchmarks/audio.py" + (" --quick" if chosen.quick else "")
     path = write("audio", command, DATA, tuple(seeds), bars(found), quick=chosen.quick)
-    document = json.loads(path.read_text("utf-8")) | {"table": found.everything()}
-    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    print(path)
+    tries_file = path.parent / "tables" / path.name
+    tries_file.parent.mkdir(exist_ok=True)
+    tries_file.write_text(json.dumps(found.everything(), indent=1) + "\n", "utf-8")
+    print(path, tries_file)
 
 
 DATA = (
