@@ -53,6 +53,11 @@ class ActionSpace:
         """Entries of an action vector."""
         return len(self.active)
 
+    @property
+    def inputs(self) -> int:
+        """Columns before the action vector in an attacked input: the record."""
+        return self.schema.width
+
     def only(self, *actions: str) -> Self:
         """The space with these actions alone."""
         unknown = [a for a in actions if a not in {p.action for p in self.parameters}]
