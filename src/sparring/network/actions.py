@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
@@ -43,7 +42,7 @@ class ActionSpace:
     parameters: tuple[Parameter, ...]
     actions: tuple[str, ...]
 
-    @cached_property
+    @property
     def active(self) -> tuple[Parameter, ...]:
         """The parameters of the allowed actions: the action vector's entries, in this order."""
         return tuple(p for p in self.parameters if p.action in self.actions)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from sparring.network.actions import ActionSpace, Parameter
+from sparring.network.actions import ActionSpace
 
 Model = Callable[[Tensor], Tensor]
 _STEP = 0.05
@@ -40,9 +40,9 @@ class Searched(Protocol):
     @property
     def width(self) -> int: ...
     @property
-    def active(self) -> tuple[Parameter, ...]: ...
+    def active(self) -> Any: ...
     @property
-    def schema(self) -> object: ...
+    def schema(self) -> Any: ...
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+# pyright: standard
 """Who pushes back: actions on flow records in training, actions on packets in the evaluation, botnets on the link."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: standard
 """A capture or a stream of packets, window by window: alerts with reasons, incidents, and rules."""
 
 from __future__ import annotations

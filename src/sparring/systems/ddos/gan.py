@@ -1,3 +1,4 @@
+# pyright: standard
 """GAN-made traffic for the training: flows that carry a generator's idea of benign sizes and gaps.
 
 After Abdelaty, Scott-Hayward, Doriguzzi-Corin, Siracusa, "GADoT: GAN-based Adversarial Training for Robust DDoS Attack

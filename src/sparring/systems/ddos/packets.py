@@ -1,3 +1,4 @@
+# pyright: standard
 """Actions on packets: what a bot changes in its conversations, and the round trip through a capture file.
 
 A conversation of the attack is padded, stretched, prolonged by dummies, given another tcp window. The search asks
@@ -118,7 +119,7 @@ class PacketSpace:
     parameters: tuple[Parameter, ...] = STRONG
     actions: tuple[str, ...] = ("pad", "stretch", "dummies", "window")
 
-    @cached_property
+    @property
     def active(self) -> tuple[Parameter, ...]:
         """The parameters of the allowed actions, in order."""
         return tuple(p for p in self.parameters if p.action in self.actions)

@@ -1,3 +1,4 @@
+# pyright: standard
 """A guard on disk: one safetensors file and its description, checked when it is read."""
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def load(source: Path) -> Guard:
     tensors, meta = weights.load_model(path)
     if meta.get("kind") != KIND or meta.get("version") != VERSION:
         raise BadInput(f"{path}: holds another kind of model; give one that `sparring run ddos` made")
-    if not all(bool(torch.isfinite(t).all()) for k, t in tensors.items() if t.is_floating_point() and "ceiling" not in k):
+    if not all(
+        bool(torch.isfinite(t).all()) for k, t in tensors.items() if t.is_floating_point() and "ceiling" not in k
+    ):
         raise BadInput(f"{path}: holds NaN or infinity; use the file as it was saved")
     try:
         return built(tensors, meta)
