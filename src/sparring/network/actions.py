@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal, Self
 
 import numpy as np
@@ -43,7 +42,7 @@ class ActionSpace:
     parameters: tuple[Parameter, ...]
     actions: tuple[str, ...]
 
-    @cached_property
+    @property
     def active(self) -> tuple[Parameter, ...]:
         """The parameters of the allowed actions: the action vector's entries, in this order."""
         return tuple(p for p in self.parameters if p.action in self.actions)
@@ -52,6 +51,11 @@ class ActionSpace:
     def width(self) -> int:
         """Entries of an action vector."""
         return len(self.active)
+
+    @property
+    def inputs(self) -> int:
+        """Columns before the action vector in an attacked input: the record."""
+        return self.schema.width
 
     def only(self, *actions: str) -> Self:
         """The space with these actions alone."""

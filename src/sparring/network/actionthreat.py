@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +32,24 @@ def unpack(packed: Tensor, space: ActionSpace) -> Tensor:
     return torch.as_tensor(done).to(packed.device)
 
 
+class Searched(Protocol):
+    """What an action vector stands for: `inputs` columns before it that say whose it is, `width` entries of its own."""
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def active(self) -> Any: ...
+    @property
+    def schema(self) -> Any: ...
+
+
 @dataclass(frozen=True)
 class ActionThreat:
     """Every action vector within `reach` of doing nothing (L∞, at most 1); a `ThreatModel` on packed inputs."""
 
-    space: ActionSpace
+    space: Searched
     reach: float = 1.0
 
     def __str__(self) -> str:
@@ -76,7 +89,7 @@ class ActionThreat:
 
     @property
     def _width(self) -> int:
-        return self.space.schema.width
+        return self.space.inputs
 
 
 class Acted(nn.Module):

@@ -63,9 +63,12 @@ class Passage:
     through: Mask
 
     def goodput(self, start: float, stop: float) -> float:
-        """Share of the benign packets between two times (seconds) that reached the far end."""
+        """Share of the benign bits between two times (seconds) that reached the far end.
+
+        Bits, not packets: a full drop-tail queue still takes small packets, which flatters.
+        """
         chosen = [w for w in self.windows if start <= w.begin < stop]
-        return sum(w.benign_through for w in chosen) / max(sum(w.benign for w in chosen), 1)
+        return sum(w.bits[1] for w in chosen) / max(sum(w.bits[0] for w in chosen), 1)
 
     def benign_blocked(self, start: float = 0.0, stop: float = np.inf) -> float:
         """Share of the benign packets between two times that rules blocked."""

@@ -24,8 +24,10 @@ from sparring.systems.ddos.rules import FLAGS, Range, Rule
 
 _FIELDS = ("tcp", "udp", "target port", "source port", "size", *FLAGS)
 _REFERENCE, _SAMPLE, _MOST_SOURCES = 20_000, 6_000, 8_192
-_BENIGN_COST, _PURITY = 0.005, 0.95
-"""Of the benign packets all tree rules together may match this share; each leaf must be this pure."""
+_BENIGN_COST, _SPARED_COST, _PURITY = 0.005, 0.08, 0.85
+"""Of benign packets the tree's rules for everybody may match this share, those that spare known sources the other one;
+each leaf must be this pure."""
+_MEMORY = 20_000
 _FULL = 0.85
 """Share of the capacity up to which nothing needs to be limited."""
 
@@ -46,6 +48,7 @@ class Mitigator:
     last: Verdicts | None = None
     _known: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.uint64))
     _quiet: Headers = field(default_factory=empty)
+    _recent: Headers = field(default_factory=empty)
     _rules: dict[str, tuple[Rule, float]] = field(default_factory=dict)
 
     def decide(self, arrivals: Headers, begin: float) -> tuple[Rule, ...]:
@@ -59,18 +62,25 @@ class Mitigator:
     def follow(self, flows: Windowed, verdicts: Verdicts, begin: float) -> tuple[Rule, ...]:
         """The rules after the verdicts on a window's flows."""
         self.last = verdicts
+        calm = self.capacity is not None and self._load(flows.headers) <= _FULL * self.capacity
+        if calm or not verdicts.alarm.any():
+            self._learn(flows, verdicts)
+        if verdicts.alarm.any():
+            self.alarms.append(begin)
+        if calm or not verdicts.alarm.any():
+            return self.rules
         flagged = verdicts.flagged & verdicts.alarm[verdicts.volumes.of]
         flooded = (verdicts.volume > 0) & verdicts.alarm
-        if not verdicts.alarm.any():
-            self._learn(flows, verdicts)
-            return self.rules
-        self.alarms.append(begin)
         victims = [text(a) for a in np.unique(verdicts.volumes.address[verdicts.alarm], axis=0)][:64]
         h, bad = flows.headers, flagged[flows.flow] & flows.forward
         toward = np.isin(h.target[:, 1], np.unique(verdicts.volumes.address[verdicts.alarm, 1]))
         bad &= toward
-        for rule in self._tree(h, bad, victims) if bad.sum() >= 20 else ():
-            self._keep(rule, begin)
+        recent = joined([self._recent, h.take(_some(np.flatnonzero(bad)))])
+        self._recent = recent.take(slice(max(len(recent) - _MEMORY, 0), None))
+        if bad.sum() >= 20:
+            self._rules = {k: v for k, v in self._rules.items() if not v[0].reason.startswith("tree")}
+            for rule in self._tree(self._recent, h.take(_some(np.flatnonzero(~bad))), victims):
+                self._keep(rule, begin)
         self._sources(flows, flagged, begin)
         if self.capacity is not None and flooded.any():
             self._strangers(h, begin)
@@ -82,7 +92,7 @@ class Mitigator:
         return tuple(sorted((r for r, _ in self._rules.values()), key=lambda r: (r.action != "drop", r.reason)))
 
     def _keep(self, rule: Rule, begin: float) -> None:
-        key = repr(replace(rule, rate=0.0, known=(), reason="", sources=rule.sources[:1] if rule.sources else ()))
+        key = repr(replace(rule, rate=0.0, known=(), reason="", sources=()))
         self._rules[key] = (replace(rule, expires=self.expires), begin + self.expires)
 
     def _learn(self, flows: Windowed, verdicts: Verdicts) -> None:
@@ -93,12 +103,18 @@ class Mitigator:
         self._quiet = both.take(slice(max(len(both) - _REFERENCE, 0), None))
         self._known = np.unique(np.concatenate([self._known, np.unique(calm.source, axis=0)]), axis=0)[:65_536]
 
-    def _tree(self, h: Headers, bad: NDArray[np.bool_], victims: list[str]) -> list[Rule]:
-        """Leaves of a tree between the flagged packets and benign ones, as drop rules."""
+    def _load(self, h: Headers) -> float:
+        """Bits per second that arrive in a window."""
+        return float((h.size + FRAME).sum()) * 8 / self.guard.seconds
+
+    def _tree(self, attack: Headers, other: Headers, victims: list[str]) -> list[Rule]:
+        """Leaves of a tree between the flagged packets and benign ones, as drop rules.
+
+        Leaves that hardly touch benign traffic hold for everybody; those that touch some of it spare known sources.
+        """
         from sklearn.tree import DecisionTreeClassifier
 
-        attack = h.take(_some(np.flatnonzero(bad)))
-        benign = joined([self._quiet.take(_some(np.arange(len(self._quiet)))), h.take(_some(np.flatnonzero(~bad)))])
+        benign = joined([self._quiet.take(_some(np.arange(len(self._quiet)))), other])
         if len(benign) == 0:
             return []
         x = np.concatenate([_fields(attack), _fields(benign)])
@@ -113,13 +129,15 @@ class Mitigator:
             if hits >= 0.01 and hits / (hits + harm) >= _PURITY:
                 found.append((harm / hits, harm, hits, int(node)))
         rules, spent = [], 0.0
+        exempt = tuple(text(a) for a in self._known[:_MOST_SOURCES])
         for _, harm, hits, node in sorted(found):
             spent += harm
-            if spent > _BENIGN_COST:
+            if spent > _SPARED_COST:
                 break
+            known = exempt if spent > _BENIGN_COST else ()
             reason = f"tree: {hits:.0%} of the flagged packets, {harm:.2%} of benign ones"
             conditions = _conditions(tree.tree_, node)
-            rules += [Rule("drop", victim, reason=reason, **conditions) for victim in victims]
+            rules += [Rule("drop", victim, known=known, reason=reason, **conditions) for victim in victims]
         return rules
 
     def _sources(self, flows: Windowed, flagged: NDArray[np.bool_], begin: float) -> None:

@@ -66,8 +66,14 @@ class Guard:
     @torch.no_grad()
     def flow_logits(self, x: Tensor) -> Tensor:
         """Logits of encoded flows `(n, width)`, `(n,)` float64."""
-        parts = [self.flows(part) for part in x.split(_CHUNK)]
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+        if len(x) == 0:
+            return torch.zeros(0, dtype=torch.float64)
+        # Floods repeat themselves: equal rows are scored once.
+        rows = np.ascontiguousarray(x.numpy()).view(f"V{8 * x.shape[1]}").reshape(-1)
+        _, first, back = np.unique(rows, return_index=True, return_inverse=True)
+        different = x[torch.from_numpy(first)]
+        parts = [self.flows(part) for part in different.split(_CHUNK)]
+        return torch.cat(parts)[torch.from_numpy(back.reshape(-1))]
 
     @torch.no_grad()
     def judge(self, flows: Windowed, memory: Destinations) -> Verdicts:

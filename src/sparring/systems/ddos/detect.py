@@ -1,0 +1,153 @@
+# pyright: standard
+"""A capture or a stream of packets, window by window: alerts with reasons, incidents, and rules."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparring.network import pcap
+from sparring.network.destinations import COLUMNS
+from sparring.network.headers import text
+from sparring.network.windows import Windowed, Windower, stream
+from sparring.systems.ddos.mitigate import Mitigator
+from sparring.systems.ddos.model import Guard, Verdicts
+from sparring.systems.ddos.rules import Rule
+
+HOLD = 60.0
+"""Seconds without an alarm after which an incident is over."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One destination in one window that is called under attack.
+
+    `time` seconds since 1970; `name` the nearest known attack; `flows` and `flagged` flows of the destination in the
+    window, `packets` all its packets; `sources` different senders of flagged flows; `logit` the larger of the volume's
+    and the most suspicious flow's; `causes` (column, value, logit lost without it), heaviest first; `fresh` whether
+    it opens an incident.
+    """
+
+    time: float
+    destination: str
+    name: str
+    flows: int
+    flagged: int
+    packets: int
+    sources: int
+    logit: float
+    by: str
+    causes: tuple[tuple[str, float, float], ...]
+    fresh: bool
+
+    def record(self) -> dict[str, Any]:
+        """The alert as JSON data."""
+        causes = [{"name": n, "value": v, "weight": w} for n, v, w in self.causes]
+        when = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
+        plain = {k: v for k, v in self.__dict__.items() if k not in ("time", "causes")}
+        return {"time": when, **plain, "causes": causes}
+
+
+@dataclass
+class Tally:
+    """What a scan has seen so far; `skipped` counts packets that could not be used, by reason."""
+
+    packets: int = 0
+    flows: int = 0
+    windows: int = 0
+    flagged: int = 0
+    alerts: int = 0
+    incidents: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    destinations: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+    recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=12))
+
+    def summary(self) -> dict[str, Any]:
+        """The figures as JSON data."""
+        spent = max(time.monotonic() - self.started, 1e-9)
+        return {
+            "packets": self.packets, "flows": self.flows, "windows": self.windows, "flagged_flows": self.flagged,
+            "alerts": self.alerts, "incidents": self.incidents, "classes": dict(self.classes.most_common()),
+            "destinations": dict(self.destinations.most_common(20)), "skipped_packets": dict(self.skipped),
+            "packets_per_second": round(self.packets / spent, 1),
+        }  # fmt: skip
+
+
+class Watch:
+    """Judges windows one after the other and keeps incidents and rules. `explained` alerts get their causes."""
+
+    def __init__(self, guard: Guard, *, capacity: float | None = None, explained: int = 200, top: int = 3) -> None:
+        self.guard, self.explained, self.top = guard, explained, top
+        self.mitigator = Mitigator(guard, capacity, expires=300.0)
+        self.tally = Tally()
+        self._open: dict[str, float] = {}
+
+    def scan(self, path: Path, wait: pcap.Wait | None = None) -> Iterator[Alert]:
+        """The alerts of a capture, in order. Raises `BadInput` for what is no capture."""
+        windower = Windower(self.guard.seconds, most=200_000, skipped=self.tally.skipped)
+        for flows in stream(pcap.headers(path, self.tally.skipped, wait), windower):
+            yield from self.see(flows)
+
+    def see(self, batch: Windowed) -> Iterator[Alert]:
+        """The alerts of some windows."""
+        starts = np.unique(batch.begin)
+        for start in starts:
+            flows = batch if len(starts) == 1 else batch.take(batch.begin == start)
+            verdicts = self.guard.judge(flows, self.mitigator.memory)
+            self.mitigator.follow(flows, verdicts, float(start) / 1e6)
+            self.tally.packets += len(flows.headers)
+            self.tally.flows += len(flows)
+            self.tally.windows += 1
+            self.tally.flagged += int(verdicts.flagged.sum())
+            for alert in self._alerts(flows, verdicts):
+                self.tally.recent.append(alert)
+                yield alert
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that were in force at the last alarm."""
+        return self.mitigator.rules
+
+    def _alerts(self, flows: Windowed, v: Verdicts) -> Iterator[Alert]:
+        for d in np.flatnonzero(v.alarm):
+            rows = np.flatnonzero(v.volumes.of == d)
+            worst = int(rows[np.argmax(v.flow[rows])])
+            by_volume = bool(v.volume[d] > 0)
+            x = self.guard.encode(flows.take(np.array([worst])))
+            name, address = self.guard.name(x)[0], text(v.volumes.address[d])
+            seconds = float(v.volumes.begin[d]) / 1e6
+            fresh = seconds - self._open.get(address, -np.inf) > HOLD
+            self._open[address] = seconds
+            hit = rows[v.flagged[rows]]
+            causes: tuple[tuple[str, float, float], ...] = ()
+            if self.tally.alerts < self.explained:
+                causes = self._causes(torch.from_numpy(v.volumes.x[d : d + 1]) if by_volume else x, by_volume)
+            self.tally.alerts += 1
+            self.tally.incidents += fresh
+            self.tally.classes[name] += 1
+            self.tally.destinations[address] += 1
+            yield Alert(
+                seconds, address, name, int(v.volumes.flows[d]), len(hit), int(v.volumes.packets[d]),
+                len(np.unique(flows.source[hit], axis=0)) if len(hit) else 0,
+                float(max(v.volume[d], v.flow[worst])), "volume" if by_volume else "flow", causes, fresh,
+            )  # fmt: skip
+
+    def _causes(self, x: torch.Tensor, by_volume: bool) -> tuple[tuple[str, float, float], ...]:
+        schema = self.guard.schema
+        if by_volume:
+            told = self.guard.volume.explain(x, {n: [i] for i, n in enumerate(COLUMNS)}, self.top)[0]
+            return tuple((n, float(x[0, COLUMNS.index(n)]), w) for n, w in told.features)
+        groups = {n: list(range(s.start, s.stop)) for n, s in schema.slices.items()}
+        told = self.guard.flows.explain(x, groups, self.top)[0]
+        row = schema.decode(x.numpy())
+        return tuple((n, float(row[n][0]), w) for n, w in told.features)
