@@ -49,9 +49,8 @@ from sparring.threats.base import flat
 
 
 def _surrogate(x: Tensor) -> Tensor:
-    """A model of any input and two classes, for the attacks that need another one."""
-    total = flat(x).sum(1)
-    return torch.stack([total, -total], dim=1)
+    """A model of any input and as many classes as the largest here, for the attacks that need another one."""
+    return flat(x).sum(1, keepdim=True) * torch.linspace(1, -1, max(CLASSES), dtype=x.dtype)
 
 
 SMALL: dict[str, Callable[[], Attack]] = {
