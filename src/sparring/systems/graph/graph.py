@@ -81,17 +81,22 @@ def simple(pairs: ArrayLike, weight: ArrayLike | None, n: int, source: str) -> t
     """Any list of pairs `(2, k)` as a simple undirected graph: loops dropped, both directions and repeats joined.
 
     Returns edges, weights (of joined pairs the largest) and what was changed, in words. Raises `BadInput` for ends
-    outside 0 ... n-1 and for weights that are not positive numbers.
+    outside 0 ... n-1 or not whole, and for weights that are negative or no numbers; edges of weight 0 are dropped.
     """
-    ends: NDArray[np.int64] = np.asarray(pairs, np.int64).reshape(2, -1)
+    given = np.asarray(pairs)
+    if given.size and given.dtype.kind not in "iu":
+        raise BadInput(f"{source}: edge ends are {given.dtype}; give whole numbers")
+    ends: NDArray[np.int64] = given.astype(np.int64).reshape(2, -1)
     value = np.ones(ends.shape[1]) if weight is None else np.asarray(weight, np.float64).reshape(-1)
     if len(value) != ends.shape[1]:
         raise BadInput(f"{source}: {len(value)} edge weights for {ends.shape[1]} edges; give one weight an edge")
     if ends.size and (ends.min() < 0 or ends.max() >= n):
         bad = int(ends.min() if ends.min() < 0 else ends.max())
         raise BadInput(f"{source}: edge end {bad} is outside 0 ... {n - 1}; renumber the nodes or add the missing ones")
-    if not np.isfinite(value).all() or (value <= 0).any():
+    if not np.isfinite(value).all() or (value < 0).any():
         raise BadInput(f"{source}: edge weights must be positive numbers; drop or mend the others")
+    nothing = value == 0
+    ends, value = ends[:, ~nothing], value[~nothing]
     loops = ends[0] == ends[1]
     low, high, kept = ends.min(0)[~loops], ends.max(0)[~loops], value[~loops]
     forward = ends[0][~loops] < ends[1][~loops]
@@ -99,7 +104,8 @@ def simple(pairs: ArrayLike, weight: ArrayLike | None, n: int, source: str) -> t
     unique, at = np.unique(key, return_inverse=True)
     joined = np.zeros(len(unique))
     np.maximum.at(joined, at, kept)
-    told = [f"{int(loops.sum())} self loops dropped"] if loops.any() else []
+    told = [f"{int(nothing.sum())} edges of weight 0 dropped"] if nothing.any() else []
+    told += [f"{int(loops.sum())} self loops dropped"] if loops.any() else []
     ways = np.zeros((2, len(unique)), np.int64)
     np.add.at(ways, (forward.astype(np.int64), at), 1)
     repeats, one_way = int((ways - 1).clip(min=0).sum()), int((ways.min(0) == 0).sum())

@@ -44,7 +44,9 @@ class Inputs:
         """
         known = torch.cat([self.known, self.known.new_full((len(rows),), -1)])
         weight = torch.cat([self.weight, self.weight.new_ones(edges.shape[1])])
-        return Inputs(self.features.with_extra(rows), torch.cat([self.edges, edges], 1), weight, known)
+        before = self.features.extra
+        extra = rows if before is None else torch.cat([before.to(rows.dtype), rows])
+        return Inputs(self.features.with_extra(extra), torch.cat([self.edges, edges], 1), weight, known)
 
     def to(self, dtype: torch.dtype) -> Inputs:
         """In another precision."""

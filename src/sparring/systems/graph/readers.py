@@ -9,10 +9,12 @@ Every reader gives a checked `Graph`, or one line of `BadInput` that names the f
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 import torch
@@ -21,6 +23,9 @@ from numpy.typing import NDArray
 from sparring.errors import BadInput
 from sparring.systems.graph.graph import Graph, simple
 from sparring.systems.graph.sparse import Features
+
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and SciPy raise for files that are cut, damaged, of another kind, or hold pickled objects."""
 
 KINDS = ".npz (plain or SciPy), .graphml, .txt, .csv, .tsv, .edges or .edgelist"
 
@@ -43,11 +48,11 @@ def read(path: Path, labels: Path | None = None, features: Path | None = None) -
             parts = _edge_list(path)
         case other:
             raise BadInput(f"{path}: the ending {other!r} is not known; give a graph as {KINDS}")
-    names = parts.get("names", ())
-    if labels is not None:
-        parts["labels"] = _labels(labels, parts["n"], names)
     if features is not None:
         parts["features"] = _matrix(features)
+        _numbered(parts)
+    if labels is not None:
+        parts["labels"] = _labels(labels, parts["n"], parts.get("names", ()))
     return assembled(source=str(path), name=path.stem, **parts)
 
 
@@ -71,12 +76,32 @@ def assembled(
     lonely = n - len(np.unique(edges.numpy())) if edges.numel() else n
     if lonely:
         told.append(f"{lonely} isolated nodes kept; features alone decide on them")
+    if (parts := _components(edges, n) - lonely) > 1:
+        told.append(f"{parts} separate parts; nothing passes between them")
     if features is None:
         block = positional(edges, n)
         told.append("no node features: positional ones (Laplacian eigenvectors) were made from the edges")
     else:
         block = _checked_features(features, n, source)
     return Graph(name, edges, value, block, torch.from_numpy(y), tuple(names), tuple(told))
+
+
+def _components(edges: torch.Tensor, n: int) -> int:
+    """Connected components, isolated nodes included."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    a, b = edges.numpy()
+    return int(connected_components(coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)[0])
+
+
+def _numbered(parts: dict[str, Any]) -> None:
+    """Take the ids of an edge list as row numbers, where features have rows for nodes that no edge names."""
+    names, rows = parts.get("names", ()), int(parts["features"].shape[0])
+    if rows <= parts["n"] or not names or not all(name.isdigit() and int(name) < rows for name in names):
+        return
+    ids = np.array([int(name) for name in names])
+    parts |= {"n": rows, "pairs": ids[parts["pairs"]], "names": ()}
 
 
 def positional(edges: torch.Tensor, n: int, channels: int = 32) -> Features:
@@ -118,14 +143,15 @@ def from_networkx(graph: Any, *, label: str = "label", name: str = "graph") -> G
 
 
 def from_pyg(data: Any, *, name: str = "graph") -> Graph:
-    """From a PyTorch Geometric `Data` (`edge_index`, `x`, `y`)."""
+    """From a PyTorch Geometric `Data` (`edge_index`, `edge_weight`, `x`, `y`)."""
     count, y = int(data.num_nodes), getattr(data, "y", None)
-    x = getattr(data, "x", None)
+    x, weight = getattr(data, "x", None), getattr(data, "edge_weight", None)
     return assembled(
         source=name,
         name=name,
         n=count,
         pairs=np.asarray(data.edge_index),
+        weight=None if weight is None else np.asarray(weight),
         features=None if x is None else np.asarray(x),
         labels=None if y is None else np.asarray(y).reshape(-1),
     )
@@ -133,9 +159,9 @@ def from_pyg(data: Any, *, name: str = "graph") -> Graph:
 
 def _npz(path: Path) -> dict[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             held = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+    except _UNREADABLE:
         raise BadInput(
             f"{path}: not a readable npz of plain arrays; save it with numpy.savez or scipy save_npz"
         ) from None
@@ -147,9 +173,37 @@ def _npz(path: Path) -> dict[str, Any]:
 
         matrix = load_npz(path).tocoo()
         return {"n": rows, "pairs": np.stack([matrix.row, matrix.col]), "weight": np.asarray(matrix.data, np.float64)}
+    if {"adj_indices", "adj_indptr", "adj_shape"} <= held.keys():
+        return _prefixed(path, held)
     if "edges" not in held:
         raise BadInput(f"{path}: no array 'edges' (2, m); it has {', '.join(sorted(held)) or 'nothing'}")
     return _plain(path, held)
+
+
+def _prefixed(path: Path, held: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The form of Nettack, DeepRobust and Planetoid copies: CSR arrays named adj_* and attr_*, and labels."""
+    from scipy.sparse import csr_matrix
+
+    def matrix(prefix: str) -> Any:
+        col, start = held[f"{prefix}_indices"].astype(np.int64), held[f"{prefix}_indptr"].astype(np.int64)
+        shape = tuple(int(v) for v in held[f"{prefix}_shape"])
+        try:
+            return csr_matrix((held.get(f"{prefix}_data", np.ones(len(col))), col, start), shape=shape)
+        except (ValueError, IndexError) as error:
+            raise BadInput(f"{path}: fields {prefix}_* are no CSR matrix ({error}); save the graph again") from None
+
+    adjacency = matrix("adj").tocoo()
+    rows, columns = adjacency.shape
+    if rows != columns:
+        raise BadInput(f"{path}: the adjacency is {rows} x {columns}; it must be square")
+    has = {"attr_indices", "attr_indptr", "attr_shape"} <= held.keys()
+    return {
+        "n": int(rows),
+        "pairs": np.stack([adjacency.row, adjacency.col]),
+        "weight": np.asarray(adjacency.data, np.float64),
+        "features": matrix("attr") if has else held.get("attr"),
+        "labels": held.get("labels"),
+    }
 
 
 def _plain(path: Path, held: dict[str, NDArray[Any]]) -> dict[str, Any]:
@@ -200,13 +254,30 @@ def _edge_list(path: Path) -> dict[str, Any]:
 def _graphml(path: Path) -> dict[str, Any]:
     import networkx as nx
 
-    if "<!ENTITY" in _text(path):
-        raise BadInput(f"{path}: declares XML entities, which are not read; save it with networkx.write_graphml")
+    _free_of_declarations(path)
     try:
         graph = nx.read_graphml(path)
     except (ElementTree.ParseError, nx.NetworkXError, KeyError, ValueError) as error:
         raise BadInput(f"{path}: not a GraphML graph ({error}); save it with networkx.write_graphml") from None
     return _networkx_parts(graph, "label", str(path))
+
+
+def _free_of_declarations(path: Path) -> None:
+    """Refuse document types and entities, whatever the file's encoding: they can blow up or reach out."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise BadInput(f"{path}: declares a document type, which is not read; save it with networkx.write_graphml")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.EntityDeclHandler = refuse
+    try:
+        with path.open("rb") as stream:
+            parser.ParseFile(stream)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); give a file that exists") from None
+    except expat.ExpatError as error:
+        raise BadInput(f"{path}: not a GraphML graph ({error}); save it with networkx.write_graphml") from None
 
 
 def _networkx_parts(graph: Any, label: str, source: str) -> dict[str, Any]:
@@ -254,8 +325,9 @@ def _matrix(path: Path) -> Any:
         from scipy.sparse import load_npz
 
         try:
-            return load_npz(path)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            with path.open("rb") as stream:
+                return load_npz(stream)
+        except (*_UNREADABLE, KeyError):
             raise BadInput(
                 f"{path}: not a SciPy sparse matrix; save features with scipy save_npz or numpy.save"
             ) from None
@@ -264,8 +336,9 @@ def _matrix(path: Path) -> Any:
 
 def _array(path: Path) -> NDArray[Any]:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with path.open("rb") as stream:
+            return np.load(stream, allow_pickle=False)
+    except _UNREADABLE:
         raise BadInput(f"{path}: not a readable .npy array of numbers; save it with numpy.save") from None
 
 

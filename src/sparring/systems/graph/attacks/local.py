@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sparring.systems.graph.attacks.edges import Goal, GraphModel, flipped
+from sparring.systems.graph.attacks.edges import Goal, GraphModel, flipped, numbered
 from sparring.systems.graph.attacks.prbcd import PRBCD
 from sparring.systems.graph.inputs import Inputs
 
@@ -54,6 +54,8 @@ class LocalPRBCD:
             if left < 1:
                 break
             asked = self.inner(model, now, Goal(goal.nodes, goal.labels, left), generator)
+            # A pair of an earlier round would be flipped back, and counted twice.
+            asked = asked[:, ~torch.isin(numbered(asked, inputs.n), numbered(chosen, inputs.n))]
             fresh = admitted(asked, local, left)
             ends = fresh.reshape(-1)
             local = local.index_add(0, ends, -torch.ones_like(ends))

@@ -86,7 +86,8 @@ class PRBCD:
     ) -> Tensor:
         held = share > 1e-6
         numbers, share = numbers[held], share[held]
-        best, lowest = torch.zeros((2, 0), dtype=torch.int64), math.inf
+        best = torch.zeros((2, 0), dtype=torch.int64)
+        lowest = goal.accuracy(model, inputs)
         for draw in range(self.draws + 1):
             if draw == 0:
                 chosen = share.topk(min(goal.budget, len(share))).indices
