@@ -51,7 +51,7 @@ class JsonLines:
         for line in self.path.read_bytes().splitlines(keepends=True):
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             beyond = record.get("step", -1) > step or record.get("epoch", -1) > epoch
             if line.endswith(b"\n") and not (record.get("name") == name and beyond):

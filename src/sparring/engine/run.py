@@ -241,7 +241,7 @@ class Run:
             return {"format": 1, "seed": self.seed, "preset": self.preset}
         try:
             return dict(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             raise BadInput(f"{path}: damaged; choose another folder with --out") from None
 
     def _lock(self) -> None:

@@ -149,6 +149,13 @@ class TrainState:
         if tree["plan"] != self._plan():
             was, now = tree["plan"], self._plan()
             raise BadInput(f"{path}: was written by another task ({was}, not {now}); choose another folder")
+        try:
+            self._become(tree)
+        except (RuntimeError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+            raise BadInput(f"{path}: damaged ({reason}); delete it to train this phase again") from None
+
+    def _become(self, tree: Any) -> None:
         for name, player in self._players():
             if isinstance(player, nn.Module):
                 load(player, tree["players"][name])
@@ -207,7 +214,7 @@ def _read(path: Path) -> Any:
         if header.get("format") != str(FORMAT):
             raise BadInput(f"{path}: a checkpoint of another version; delete it to train this phase again")
         return unpack(tensors, json.loads(header["state"]))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"{path}: damaged; delete it to train this phase again") from None

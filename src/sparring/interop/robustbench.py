@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,5 +71,5 @@ def _torch_file(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, ValueError, TypeError, KeyError, EOFError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         raise BadInput(f"{path}: not a file of weights alone ({reason}); save model.state_dict() again") from None
-    except (IndexError, ImportError, AssertionError, OverflowError, MemoryError, RecursionError) as error:
+    except (IndexError, ImportError, AssertionError, OverflowError, MemoryError, struct.error) as error:
         raise BadInput(f"{path}: damaged ({type(error).__name__}); save model.state_dict() again") from None

@@ -31,7 +31,7 @@ def captured(path: Path, skipped: Counter[str] | None = None) -> Iterator[FlowRo
 
 
 def _ends(batch: Flows) -> dict[str, NDArray[Any]]:
-    times = [datetime.fromtimestamp(start / 1e6, UTC).isoformat(timespec="microseconds") for start in batch.start]
+    times = [_moment(start / 1e6) for start in batch.start]
     columns = {
         "Timestamp": times,
         "Source IP": [str(ip_address(source)) for source, *_ in batch.endpoints],
@@ -39,3 +39,11 @@ def _ends(batch: Flows) -> dict[str, NDArray[Any]]:
         "Destination IP": [str(ip_address(target)) for _, _, target, *_ in batch.endpoints],
     }
     return {name: np.array(values, dtype=object) for name, values in columns.items()}
+
+
+def _moment(seconds: float) -> str:
+    """The time as ISO 8601, or as seconds since 1970 where a damaged stamp lies beyond the calendar."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:.6f}"

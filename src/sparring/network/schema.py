@@ -276,7 +276,7 @@ class Schema:
             data = json.loads(text)
             stored: list[dict[str, Any]] = data["features"]
             features = tuple(Feature(**cast(Any, f | {"categories": tuple(f["categories"])})) for f in stored)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadInput(f"this is not a stored {self.name} schema ({error}); store it again with to_json") from error
         if data["name"] != self.name or [f.name for f in features] != list(self.names):
             raise BadInput(f"the stored schema is {data['name']!r}, not {self.name!r}; use the one it was trained with")

@@ -276,7 +276,7 @@ def _free_of_declarations(path: Path) -> None:
             parser.ParseFile(stream)
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); give a file that exists") from None
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # a lookup of the encoding that it names
         raise BadInput(f"{path}: not a GraphML graph ({error}); save it with networkx.write_graphml") from None
 
 
