@@ -21,10 +21,10 @@ from sparring.errors import BadInput
 from sparring.systems.audio.degrade import FAMILIES, degrade
 from sparring.systems.audio.engines import ENGINES, Engine, chosen, spoken
 from sparring.systems.audio.features import RATE, Wave, statistics
-from sparring.systems.audio.pool import Pool
+from sparring.systems.audio.pool import Pool, marked
 
 TOLERANCE = 1e-4
-"""A feature is the same if it differs by less than this share of its range in the shipped pool."""
+"""Clips are the same if the root mean square difference of their features, in decades, is less."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,10 @@ def build(
             progress.advance()
     names = list(ENGINES)
     rows = [row for part in parts for row in part.rows]
+    features = np.concatenate([part.features for part in parts])
     return Pool(
-        features=np.concatenate([part.features for part in parts]),
+        features=features,
+        marks=marked(features),
         quality=np.concatenate([part.quality for part in parts]),
         generator=np.concatenate([np.full(len(p.rows), names.index(p.engine)) for p in parts]).astype(np.int64),
         utterance=np.array([row.utterance for row in rows], np.int64),
@@ -98,7 +100,7 @@ def build(
 
 
 def difference(made: Pool, reference: Pool) -> tuple[float, float]:
-    """The largest difference of a feature, as a share of its range in the reference, and the largest of a label.
+    """The largest root mean square difference of a clip's features, told by its marks, and the largest of a label.
 
     The clips of `made` must all be among those of the reference; raises `BadInput` otherwise.
     """
@@ -107,8 +109,7 @@ def difference(made: Pool, reference: Pool) -> tuple[float, float]:
         at = [places[key] for key in _keys(made)]
     except KeyError:
         raise BadInput("the pools hold different clips; compare builds of the same settings") from None
-    span = np.maximum(reference.features.max(0) - reference.features.min(0), 1e-6)
-    features = np.abs(made.features - reference.features[at]) / span
+    features = np.sqrt(np.square(made.marks - reference.marks[at]).mean(1))
     return float(features.max()), float(np.abs(made.quality - reference.quality[at]).max())
 
 

@@ -179,7 +179,7 @@ def build_benchmark(
     if check:
         features, labels = difference(pool, shipped()[0])
         facts |= {"feature_difference": features, "label_difference": labels, "same": features <= TOLERANCE}
-        told = f"features differ by at most {features:.1e} of their range, labels by {labels:.1e}"
+        told = f"features differ by at most {features:.1e} decades in the mean, labels by {labels:.1e}"
     else:
         pool.save(out)
         facts["out"] = str(out)
