@@ -4,7 +4,7 @@ import soundfile
 from tests.systems.audio.small import tone, wav
 
 from sparring.errors import BadInput
-from sparring.systems.audio.clips import read, silent
+from sparring.systems.audio.clips import PAUSE, active, read, silent
 from sparring.systems.audio.features import RATE, statistics
 
 
@@ -76,3 +76,48 @@ def test_samples_that_are_not_finite_are_refused(tmp_path):
 def test_an_impossible_rate_is_refused(tmp_path):
     with pytest.raises(BadInput, match="sampling rate"):
         read(wav(tmp_path / "r.wav", tone(1.0, 2_000), 2_000))
+
+
+def test_channels_that_cancel_are_told(tmp_path):
+    left = tone(1.0)
+    clip = read(wav(tmp_path / "s.wav", np.stack([left, -left], 1)))
+    assert silent(clip)
+    assert any("cancel each other" in note for note in clip.notes)
+    assert not any("cancel" in n for n in read(wav(tmp_path / "t.wav", np.stack([left, -0.5 * left], 1))).notes)
+
+
+def test_a_folder_is_called_a_folder(tmp_path):
+    with pytest.raises(BadInput, match="is a folder"):
+        read(tmp_path)
+
+
+def test_absurd_samples_are_refused_without_a_warning(tmp_path):
+    wave = tone(1.0).copy()
+    wave[100] = 1e30
+    soundfile.write(str(tmp_path / "n.wav"), wave, RATE, subtype="FLOAT")
+    with pytest.raises(BadInput, match="full scale is 1"):
+        read(tmp_path / "n.wav")
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-6])
+def test_silence_at_the_ends_is_left_out_and_said(tmp_path, level):
+    sound = tone(2.0)
+    around = level * np.random.default_rng(0).standard_normal(RATE)
+    whole = np.concatenate([around, sound, around, around]).astype(np.float32)
+    soundfile.write(str(tmp_path / "a.wav"), whole, RATE, subtype="FLOAT")
+    clip = active(read(tmp_path / "a.wav"))
+    assert len(clip.wave) / RATE == pytest.approx(2.1, abs=0.03)
+    assert clip.seconds == pytest.approx(5.0)
+    assert any("silence at the ends left out" in note for note in clip.notes)
+    assert clip.when(0) == pytest.approx(0.95, abs=0.02)
+
+
+def test_a_long_gap_is_shortened_and_a_pause_is_kept(tmp_path):
+    sound, gap = tone(1.0), np.zeros(3 * RATE, np.float32)
+    clip = active(read(wav(tmp_path / "a.wav", np.concatenate([sound, gap, sound]))))
+    assert len(clip.wave) / RATE == pytest.approx(2 + PAUSE, abs=0.03)
+    assert clip.notes == ("2.50 s of silence inside left out",)
+    assert clip.when(len(clip.wave) - 1) == pytest.approx(5.0, abs=0.02)
+    short = read(wav(tmp_path / "b.wav", np.concatenate([sound, gap[: RATE // 3], sound])))
+    assert active(short).notes == ()
+    assert np.array_equal(active(short).wave, short.wave)

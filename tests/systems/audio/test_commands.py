@@ -48,6 +48,12 @@ def test_score_goes_on_after_a_bad_file_and_ends_with_two(tmp_path, model):
     assert str(clip) in said
 
 
+def test_the_level_is_printed_as_it_was_asked_for(tmp_path, model):
+    clip = wav(tmp_path / "a.wav", tone(1.0))
+    for level, shown in ((0.9999, "99.99 %"), (0.9, "chance of 90 %")):
+        assert shown in call("score", clip, "--model", model, "--level", level)[1]
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
@@ -88,6 +94,7 @@ def test_train_leaves_two_scorers_that_score(tmp_path):
     [
         (("--method", "magic"), "choose one of ERM"),
         (("--group", "song"), "no such column"),
+        (("--passes", 7), "a multiple of 5"),
         (("--domain", "song"), "give a column"),
     ],
 )

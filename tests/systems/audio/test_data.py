@@ -62,9 +62,19 @@ def test_held_out_generators_are_in_their_own_test_alone(clips):
     trial = draw(clips, Shift(held_out=2), 0)
     assert trial.domains == 6
     assert int(trial.train.domain.max()) == 5
-    assert len(trial.tests["unseen generators"].domain.unique()) == 2
+    assert trial.tests["unseen generators"].domain.unique().tolist() == [6, 7]
+    assert sorted(trial.generators) == list(range(8))
+    part = trial.tests["unseen generators"]
+    names = {clips.generators[trial.generators[k]] for k in part.domain.tolist()}
+    rows = [np.flatnonzero((clips.features == x).all(1))[0] for x in part.x[::100].numpy()]
+    assert {clips.generators[clips.generator[r]] for r in rows} <= names
     with pytest.raises(BadInput, match="at least two"):
         draw(clips, Shift(held_out=7), 0)
+
+
+def test_a_tie_that_leaves_too_few_clips_is_refused(clips):
+    with pytest.raises(BadInput, match=r"lower shift\.strength"):
+        draw(clips, Shift(strength=0.9999), 0)
 
 
 def test_seeds_draw_differently_and_the_same_seed_alike(clips):

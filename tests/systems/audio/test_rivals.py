@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from sparring.game import Game
 from sparring.systems.audio.fit import Ratings, Size, labelled, network, payoff
-from sparring.systems.audio.methods import METHODS, Shape
+from sparring.systems.audio.methods import FAMILIES, METHODS, Shape
 from sparring.systems.audio.rivals import Groups, coral, grouped, irm, vrex
 
 
@@ -87,6 +87,31 @@ def test_every_method_takes_a_step_that_lowers_the_loss_it_descends(plain_state,
     for state.step in range(60):
         strategy.step(game, batch, state)
     assert game.payoff(model(batch[0]), batch[1]).mean() < before
+
+
+def test_every_method_is_in_one_family_and_every_rival_has_a_weighted_variant():
+    assert sorted(name for variants in FAMILIES.values() for name in variants) == sorted(METHODS)
+    for family, variants in FAMILIES.items():
+        assert any("weighted" in name for name in variants), family
+        assert any("weighted" not in name for name in variants), family
+
+
+@pytest.mark.parametrize("penalty", [coral, irm, vrex])
+def test_a_weight_of_two_counts_like_two_rows(penalty):
+    found, _ = groups(n=24)
+    double = torch.ones(24, 1, 1).index_fill(0, torch.arange(4), 2.0)
+    weighted = Groups(found.losses, found.outputs, found.features, found.member * double, found.target)
+    repeated = Groups(*(torch.cat([part, part[:4]]) for part in vars(found).values()))
+    assert float(penalty(weighted)) == pytest.approx(float(penalty(repeated)), rel=1e-4)
+
+
+def test_a_batch_is_weighed_by_what_its_labels_carry(plain_state):
+    clips, size = ratings(), Size(hidden=8, width=4, dropout=0.0)
+    game = Game(network(clips, size, generator=rng()), None, payoff(1, False))
+    state = plain_state(game, lambda g: {"defender": torch.optim.SGD(g.defender.parameters(), 0.1)})
+    labels = labelled(clips, 5).transpose(0, 1)
+    found = grouped(game, (clips.x.transpose(0, 1), labels), state, 1, 3, weighted=True)
+    assert torch.equal(found.member.sum(2), labels[..., 1])
 
 
 def test_group_dro_weighs_the_worse_domain_more(plain_state):

@@ -61,6 +61,35 @@ def test_silent_windows_are_left_out():
     assert len(windows(wave)) == 1
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 5, 30])
+def test_silence_behind_a_clip_changes_no_score_and_is_marked(tmp_path, seconds):
+    sound = tone(2.66)
+    padded = np.concatenate([sound, np.zeros(seconds * RATE, np.float32)])
+    plain, longer = score(scorer(), [wav(tmp_path / "a.wav", sound), wav(tmp_path / "b.wav", padded)])
+    assert isinstance(plain, Score)
+    assert isinstance(longer, Score)
+    assert longer.values[0] == pytest.approx(plain.values[0], abs=0.06)
+    assert longer.seconds == pytest.approx(2.66 + seconds)
+    assert f"{seconds - 0.05:.2f} s of silence at the ends left out" in longer.notes
+
+
+def test_a_click_in_silence_is_no_clip(tmp_path):
+    wave = np.zeros(3 * RATE, np.float32)
+    wave[RATE : RATE + 50] = 0.5
+    found = next(score(scorer(), [wav(tmp_path / "click.wav", wave)]))
+    assert isinstance(found, Score)
+    assert found.values == ()
+    assert any(note.startswith("only 0.1") for note in found.notes)
+
+
+def test_the_worst_window_is_told_in_the_time_of_the_file(tmp_path):
+    quiet = np.zeros(5 * RATE, np.float32)
+    found = next(score(scorer(), [wav(tmp_path / "a.wav", np.concatenate([quiet, tone(20.0)]))]))
+    assert isinstance(found, Score)
+    assert found.worst is not None
+    assert min(abs(found.worst - t) for t in (4.95, 11.6, 18.3)) < 0.1
+
+
 def test_higher_levels_give_wider_intervals(clips):
     narrow, wide = (next(score(scorer(), clips[1:2], level=level)) for level in (0.5, 0.95))
     assert isinstance(narrow, Score)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,24 +14,39 @@ from sparring.systems.audio.features import RATE, SHORTEST, SILENCE, Wave
 
 LONGEST = 3600.0
 """Seconds that are read at most: an hour of mono samples fits into a quarter gigabyte."""
+PAUSE = 0.5
+"""Seconds of a silent stretch inside a clip that are judged with it; what is longer is left out."""
+_EDGE = 0.05
+_QUIET = 1e-6  # power against the loudest block: 60 dB below it
+_BLOCK = RATE // 100
+_LOUDEST = 1e6
+_CANCELLED = 1e-2
 _CLIPPED = 0.002
 _RATES = (4_000, 384_000)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip ready for use. `rate` and `channels` are the file's own; `notes` say what was done and what is odd."""
+    """A clip ready for use. `rate` and `channels` are the file's own; `notes` say what was done and what is odd.
+
+    `gaps` are stretches left out of the file's sound: where in `wave`, and how long, both in samples at `RATE`.
+    """
 
     path: Path
     wave: Wave
     rate: int
     channels: int
     notes: tuple[str, ...] = ()
+    gaps: tuple[tuple[int, int], ...] = ()
 
     @property
     def seconds(self) -> float:
-        """Its length."""
-        return len(self.wave) / RATE
+        """The length of the file's sound."""
+        return (len(self.wave) + sum(length for _, length in self.gaps)) / RATE
+
+    def when(self, sample: int) -> float:
+        """Second of the file at which this sample of `wave` is heard."""
+        return (sample + sum(length for at, length in self.gaps if at <= sample)) / RATE
 
 
 def read(path: Path) -> Clip:
@@ -40,6 +56,8 @@ def read(path: Path) -> Clip:
     file and the mend: missing, no sound file, cut off, too short or too long, samples that are not finite.
     """
     soundfile = _library("soundfile")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; give the sound files in it, such as {path / '*.wav'}")
     if not path.is_file():
         raise BadInput(f"{path}: no such file; give sound files such as wav or flac")
     try:
@@ -55,11 +73,60 @@ def read(path: Path) -> Clip:
         raise BadInput(f"{path}: is cut off after {len(samples) / rate:.2f} s; copy the file again")
     if not np.isfinite(samples).all():
         raise BadInput(f"{path}: holds samples that are not finite; export it again")
+    if (peak := float(np.abs(samples).max())) > _LOUDEST:
+        raise BadInput(f"{path}: holds samples of {peak:.0e}, where full scale is 1; export it again")
     wave, notes = samples.mean(axis=1), [] if channels == 1 else [f"{channels} channels averaged"]
+    if _power(wave) < _CANCELLED * _power(samples):
+        notes.append("the channels cancel each other (opposite phase): score them one by one")
     if rate != RATE:
         wave = _library("soxr").resample(wave, rate, RATE, quality="VHQ")
         notes.append(f"resampled from {rate:,} Hz to {RATE:,} Hz")
     return Clip(path, np.ascontiguousarray(wave, dtype=np.float32), rate, channels, (*notes, *_oddities(samples)))
+
+
+def active(clip: Clip) -> Clip:
+    """The clip without silence at its ends, and with at most `PAUSE` of each silent stretch inside; its notes say so.
+
+    Silent are the blocks of 10 ms that lie 60 dB below the loudest one. Nobody rates them, yet they would shift every
+    statistic: with seconds of zeros behind it, a clip's score would rise.
+    """
+    count = -(-len(clip.wave) // _BLOCK)
+    blocks = np.zeros(count * _BLOCK)
+    blocks[: len(clip.wave)] = clip.wave
+    power = np.square(blocks).reshape(count, _BLOCK).mean(1)
+    loud = np.flatnonzero(power > max(_QUIET * power.max(initial=0.0), SILENCE**2 / 4))
+    if not len(loud):
+        return clip
+    edge, pause = round(_EDGE * RATE), round(PAUSE * RATE)
+    start = max(0, int(loud[0]) * _BLOCK - edge)
+    end = min(len(clip.wave), (int(loud[-1]) + 1) * _BLOCK + edge)
+    cuts = [(0, start)]
+    for before, after in pairwise(loud):
+        length = (int(after) - int(before) - 1) * _BLOCK
+        if length > pause:
+            first = (int(before) + 1) * _BLOCK + pause // 2
+            cuts.append((first, first + length - pause))
+    cuts.append((end, len(clip.wave)))
+    return _without(clip, cuts)
+
+
+def _without(clip: Clip, cuts: list[tuple[int, int]]) -> Clip:
+    keep = np.ones(len(clip.wave), bool)
+    gaps: list[tuple[int, int]] = []
+    for first, last in cuts:
+        if last > first:
+            gaps.append((int(keep[:first].sum()), last - first))
+            keep[first:last] = False
+    ends = (cuts[0][1] - cuts[0][0] + cuts[-1][1] - cuts[-1][0]) / RATE
+    inside = sum(last - first for first, last in cuts[1:-1]) / RATE
+    told = [
+        f"{s:.2f} s of silence {where} left out" for s, where in ((ends, "at the ends"), (inside, "inside")) if s > 0
+    ]
+    return replace(clip, wave=clip.wave[keep], notes=(*clip.notes, *told), gaps=tuple(gaps))
+
+
+def _power(wave: Wave) -> float:
+    return float(np.square(wave, dtype=np.float64).mean())
 
 
 def silent(clip: Clip) -> bool:

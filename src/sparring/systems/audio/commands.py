@@ -47,7 +47,8 @@ def score(
 ) -> None:
     """Score every file, with an interval.
 
-    Files are mixed to mono, resampled to 16 kHz and levelled; what was done is said for each. Clips longer than ten
+    Files are mixed to mono, resampled to 16 kHz and levelled, and silence at the ends is left out; what was done is
+    said for each. Clips longer than ten
     seconds are judged in windows: the score is their mean, and the worst window's start is given. Silence gets no
     score. Intervals hold for clips like the rated ones; a clip unlike them is marked.
 
@@ -104,7 +105,7 @@ def train(
     ] = None,
     layer: Annotated[int, typer.Option(help="Which hidden state of the backbone.", min=0)] = 6,
     members: Annotated[int, typer.Option(help="Networks that are averaged.", min=2)] = 5,
-    passes: Annotated[int, typer.Option(help="Passes over the clips.", min=5)] = 30,
+    passes: Annotated[int, typer.Option(help="Passes over the clips, a multiple of 5.", min=5)] = 30,
     gaussian: Annotated[
         bool, typer.Option("--gaussian/--regression", help="Predict a covariance over the axes, or scores alone.")
     ] = True,
@@ -118,7 +119,7 @@ def train(
     """
     from sparring.engine.run import Run
     from sparring.systems.audio.backbones import Backbone
-    from sparring.systems.audio.fit import Size
+    from sparring.systems.audio.fit import PASSES, Size
     from sparring.systems.audio.methods import METHODS
     from sparring.systems.audio.score import heard
     from sparring.systems.audio.store import Hearing
@@ -127,6 +128,8 @@ def train(
 
     if method not in METHODS:
         raise BadInput(f"--method {method}: choose one of {', '.join(METHODS)}")
+    if passes % PASSES:
+        raise BadInput(f"--passes {passes}: give a multiple of {PASSES}")
     from sparring.systems.audio import ratings as readers
 
     readers.read(ratings)  # bad ratings end here, before a folder is made
@@ -241,7 +244,7 @@ def _table(scores: Sequence[Score], axes: Sequence[str], level: float) -> None:
         table.add_row(str(one.path), f"{one.seconds:.1f}", *(cells or ["no score"] * len(axes)), "; ".join(notes))
     if scores:
         Console(width=None if sys.stdout.isatty() else 160).print(table, markup=False, highlight=False)
-        typer.echo(f"intervals hold the rating of a clip like the rated ones with a chance of {level:.0%}")
+        typer.echo(f"intervals hold the rating of a clip like the rated ones with a chance of {100 * level:.6g} %")
 
 
 def _told(report: Report, out: Path) -> None:

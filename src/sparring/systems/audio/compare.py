@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ CRITERION = "SRCC, re-weighted"
 
 Figures = dict[str, list[float]]
 """Measure to one value per seed."""
+
+Judge = Callable[[Sequence[Part]], Sequence[NDArray[np.float64]]]
+"""Every seed's part of one role to the scores `(n,)` of its clips."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,17 @@ class Arena:
         name = slug(f"{self.name} {label or method} {value:g}")
         with self.run.phase("training"):
             fitted = fit(make(value), ratings or self.ratings, self.size, self.run, name)
-        return self.judge(lambda i, part: _scores(fitted, part, i), label or method, value), fitted
+        return self.judge(partial(_scores, fitted), label or method, value), fitted
 
-    def judge(self, scores: Callable[[int, Part], NDArray[np.float64]], method: str, value: float = np.nan) -> Outcome:
-        """Figures of any scorer: `scores(seed's place, part)` gives `(n,)`."""
-        validation = [validated(scores(i, t.validation), t) for i, t in enumerate(self.trials)]
-        tests = {
-            name: _columns([measured(scores(i, t.tests[name]), t.tests[name]) for i, t in enumerate(self.trials)])
-            for name in self.trials[0].tests
-        }
-        return Outcome(method, value, _columns(validation), tests)
+    def judge(self, scores: Judge, method: str, value: float = np.nan) -> Outcome:
+        """Figures of any scorer of every seed's part."""
+        validation = scores([trial.validation for trial in self.trials])
+        tests: dict[str, Figures] = {}
+        for name in self.trials[0].tests:
+            parts = [trial.tests[name] for trial in self.trials]
+            tests[name] = _columns([measured(s, part) for s, part in zip(scores(parts), parts, strict=True)])
+        valid = [validated(s, trial) for s, trial in zip(validation, self.trials, strict=True)]
+        return Outcome(method, value, _columns(valid), tests)
 
     def tune(self, method: str, values: Sequence[float] | None = None) -> tuple[Outcome, list[Outcome]]:
         """Try a method's numbers, and keep the one that is best on *in-domain validation*, averaged over seeds."""
@@ -88,12 +93,13 @@ class Arena:
         return max(tried, key=lambda outcome: outcome.valid), tried
 
     def domain_means(self) -> Outcome:
-        """The scorer that hears nothing but the domain: how good the shortcut alone is."""
+        """The scorer that hears nothing but the domain: how good the shortcut alone is.
 
-        def scores(i: int, part: Part) -> NDArray[np.float64]:
-            train = self.trials[i].train
-            means = [float(train.y[train.domain == k].mean()) for k in range(self.trials[i].domains)]
-            return np.array(means)[part.domain.numpy()]
+        A domain without training clips gets the mean of all.
+        """
+
+        def scores(parts: Sequence[Part]) -> list[NDArray[np.float64]]:
+            return [_means(trial.train, part) for trial, part in zip(self.trials, parts, strict=True)]
 
         return self.judge(scores, "domain means")
 
@@ -141,8 +147,17 @@ def best(outcomes: Iterable[Outcome]) -> Outcome:
     return max(outcomes, key=lambda outcome: outcome.valid)
 
 
-def _scores(fitted: Fitted, part: Part, member: int) -> NDArray[np.float64]:
-    return fitted.predict(part.x)[:, member, 0].double().numpy()
+def _scores(fitted: Fitted, parts: Sequence[Part]) -> list[NDArray[np.float64]]:
+    """Every member's scores of its own seed's part, in one pass: shorter parts are filled up."""
+    filled = torch.nn.utils.rnn.pad_sequence([part.x for part in parts])
+    found = fitted.predict(filled)[..., 0].double().numpy()
+    return [found[: len(part.y), i] for i, part in enumerate(parts)]
+
+
+def _means(train: Part, part: Part) -> NDArray[np.float64]:
+    domain, rated = train.domain.numpy(), train.y.double().numpy()
+    known = {k: float(rated[domain == k].mean()) for k in np.unique(domain)}
+    return np.array([known.get(k, float(rated.mean())) for k in part.domain.numpy()])
 
 
 def _columns(rows: Sequence[Mapping[str, float]]) -> Figures:
@@ -151,4 +166,4 @@ def _columns(rows: Sequence[Mapping[str, float]]) -> Figures:
 
 def slug(text: str) -> str:
     """Text as a file name."""
-    return "-".join("".join(c if c.isalnum() or c == "." else " " for c in text.lower()).split())
+    return "-".join("".join(c if c.isascii() and (c.isalnum() or c == ".") else " " for c in text.lower()).split())

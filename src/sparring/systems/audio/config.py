@@ -23,7 +23,7 @@ class Config:
         default="embedded",
         metadata=_help("embedded: the synthetic voices in the package; or a file that build-benchmark wrote"),
     )
-    seeds: Annotated[int, Field(ge=2)] = field(
+    seeds: Annotated[int, Field(ge=2, le=100)] = field(
         default=10,
         metadata=_help("independent draws of sentences, shortcut, clips and listeners; trained side by side"),
     )
@@ -34,9 +34,9 @@ class Config:
         metadata=_help("what the hardened model is trained by; its λ is tuned on in-domain validation"),
     )
     tries: Annotated[int, Field(ge=1, le=5)] = field(
-        default=5, metadata=_help("values of its one number that each method may try, from the smallest on")
+        default=5, metadata=_help("values of its one number that each method may try, from the likeliest on")
     )
-    members: Annotated[int, Field(ge=2)] = field(
+    members: Annotated[int, Field(ge=2, le=100)] = field(
         default=5, metadata=_help("networks in the scorer that is kept; their disagreement widens its intervals")
     )
     level: Annotated[float, Field(gt=0, lt=1)] = field(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
 from sparring.engine.streams import seed_for
@@ -19,7 +21,14 @@ from sparring.typed import from_numpy
 TESTS = ("same", "balanced", "flipped")
 """Clips of unseen sentences: selected as in training, all of them, and selected the other way round."""
 
+FEWEST = 20
+"""Clips that every role needs."""
+
 Rows = NDArray[np.int64]
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
 
 
 @dataclass(frozen=True)
@@ -32,11 +41,21 @@ class Shift:
     generators kept for a test of unseen ones.
     """
 
-    strength: float = 0.65
-    raters: int = 2
-    listener: float = 0.8
-    clips: int = 480
-    held_out: int = 0
+    strength: Annotated[float, Field(ge=0, lt=1)] = field(
+        default=0.65, metadata=_help("how strongly generator and quality are tied; 0: not at all")
+    )
+    raters: Annotated[int, Field(ge=0, le=1000)] = field(
+        default=2, metadata=_help("simulated listeners per training clip; 0: clean labels")
+    )
+    listener: Annotated[float, Field(ge=0, le=4)] = field(
+        default=0.8, metadata=_help("how far off a listener is, standard deviation on the scale of 1 to 5")
+    )
+    clips: Annotated[int, Field(ge=FEWEST)] = field(
+        default=480, metadata=_help("training clips; fewer if fewer were selected")
+    )
+    held_out: Annotated[int, Field(ge=0)] = field(
+        default=0, metadata=_help("generators kept for a test of unseen ones")
+    )
 
 
 @dataclass(frozen=True)
@@ -52,12 +71,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed's draw. Training and validation have the listeners' noise, the tests have none."""
+    """One seed's draw. Training and validation have the listeners' noise, the tests have none.
+
+    `generators` are the pool's places of the generators, in the order of the domains' numbers: first the `domains` in
+    training, then those that are held out.
+    """
 
     train: Part
     validation: Part
     tests: Mapping[str, Part]
     domains: int
+    generators: tuple[int, ...]
 
 
 def draw(pool: Pool, shift: Shift, seed: int) -> Trial:
@@ -82,15 +106,25 @@ def draw(pool: Pool, shift: Shift, seed: int) -> Trial:
     noise = random.normal(0, shift.listener, len(pool))
     rated = pool.quality + (noise / np.sqrt(shift.raters) if shift.raters else 0.0)
     at = random.permutation(np.flatnonzero(train & chosen["same"] & ~away))[: shift.clips]
-    names = np.unique(pool.generator[~away])
+    kept = np.unique(pool.generator[~away])
+    names = np.concatenate([kept, np.setdiff1d(pool.generator, kept)])
     tests = {name: _part(pool, np.flatnonzero(test & chosen[name] & ~away), pool.quality, names) for name in TESTS}
     if shift.held_out:
-        tests["unseen generators"] = _part(pool, np.flatnonzero(test & away), pool.quality, None)
+        tests["unseen generators"] = _part(pool, np.flatnonzero(test & away), pool.quality, names)
+    known = _part(pool, np.flatnonzero(validation & chosen["same"] & ~away), rated, names)
+    parts = {"training": _part(pool, at, rated, names), "validation": known, **tests}
+    for role, part in parts.items():
+        if len(part.y) < FEWEST:
+            raise BadInput(
+                f"shift: seed {seed} leaves {len(part.y)} clips for {role}, at least {FEWEST} are needed; "
+                f"lower shift.strength ({shift.strength:g}) or use a larger pool"
+            )
     return Trial(
-        _part(pool, at, rated, names),
-        _part(pool, np.flatnonzero(validation & chosen["same"] & ~away), rated, names),
+        parts["training"],
+        known,
         tests,
-        len(names),
+        len(kept),
+        tuple(int(k) for k in names),
     )
 
 
@@ -108,9 +142,9 @@ def _chance(rank: NDArray[np.float64], preferred: NDArray[np.float64], strength:
     return np.exp(-((rank - preferred) ** 2) / (2 * width**2))
 
 
-def _part(pool: Pool, rows: Rows, scores: NDArray[np.floating], names: Rows | None) -> Part:
-    generator = pool.generator[rows]
-    domain = generator if names is None else np.searchsorted(names, generator)
+def _part(pool: Pool, rows: Rows, scores: NDArray[np.floating], names: Rows) -> Part:
+    order = np.argsort(names)
+    domain = order[np.searchsorted(names, pool.generator[rows], sorter=order)]
     return Part(
         from_numpy(pool.features[rows]),
         from_numpy(scores[rows].astype(np.float32)),

@@ -47,7 +47,7 @@ def biases(residuals: Mapping[str, Mapping[int, float]], names: Sequence[str], p
     axes.axhline(0, color="#77808c", linewidth=0.8)
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
     axes.set(ylabel="predicted - rated, mean")
-    axes.legend(frameon=False, fontsize=8)
+    drawn.legend(loc="outside upper center", ncols=len(residuals), frameon=False, fontsize=8)
     return _kept(drawn, path, "What each domain is granted beyond its quality", note)
 
 
@@ -62,7 +62,7 @@ def probes(found: Mapping[str, Mapping[str, float]], chance: float, path: Path, 
     axes.axhline(chance, color="#77808c", linewidth=0.8, linestyle="--", label="chance")
     axes.set_xticks(range(len(kinds)), kinds)
     axes.set(ylabel="balanced accuracy", ylim=(0, 1))
-    axes.legend(frameon=False, fontsize=8)
+    drawn.legend(loc="outside upper center", ncols=len(found) + 1, frameon=False, fontsize=8)
     return _kept(drawn, path, "Fresh probes for the domain on frozen representations", note)
 
 

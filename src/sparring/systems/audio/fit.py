@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from sparring.engine.run import Run
@@ -36,19 +38,30 @@ PASSES = 5
 """Passes over the data in one epoch of the loop, after which a checkpoint is written."""
 
 
+_Count = Annotated[int, Field(ge=1, le=4096)]
+
+
+def _help(text: str) -> dict[str, str]:
+    return {"help": text}
+
+
 @dataclass(frozen=True)
 class Size:
     """The network and its training; the same for every method that is compared."""
 
-    hidden: int = 64
-    width: int = 64
-    dropout: float = 0.4
-    passes: int = 30
-    batch: int = 64
-    rate: float = 1e-3
-    decay: float = 1e-4
-    gaussian: bool = False
-    bins: int = 5
+    hidden: _Count = field(default=64, metadata=_help("units of the encoder's hidden layer"))
+    width: _Count = field(default=64, metadata=_help("width of the representation"))
+    dropout: Annotated[float, Field(ge=0, lt=1)] = field(default=0.4, metadata=_help("share of units left out"))
+    passes: Annotated[int, Field(ge=PASSES, multiple_of=PASSES)] = field(
+        default=30, metadata=_help(f"passes over the clips, a multiple of {PASSES}")
+    )
+    batch: _Count = field(default=64, metadata=_help("clips in a step"))
+    rate: Annotated[float, Field(gt=0, le=1)] = field(default=1e-3, metadata=_help("AdamW's learning rate"))
+    decay: Annotated[float, Field(ge=0, le=1000)] = field(default=1e-4, metadata=_help("AdamW's weight decay"))
+    gaussian: bool = field(default=False, metadata=_help("a Gaussian head with covariance instead of scores alone"))
+    bins: Annotated[int, Field(ge=2, le=50)] = field(
+        default=5, metadata=_help("score bins of the conditional adversary and of the balancing weights")
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from sparring.data import sources
 from sparring.engine.run import Run
 from sparring.systems.audio import measures, ratings
-from sparring.systems.audio.clips import read
+from sparring.systems.audio.clips import active, read
 from sparring.systems.audio.domains import named
 from sparring.systems.audio.features import statistics
 from sparring.systems.audio.fit import Ratings, Size, fit
@@ -43,7 +43,7 @@ def load(data: Path | None = None) -> Rated:
     source = sources.locate("human-rated-audio", None, data)
     table = ratings.read(source)
     paths = ratings.locate(table, source)
-    x = np.stack([statistics(read(path).wave) for path in paths])
+    x = np.stack([statistics(active(read(path)).wave) for path in paths])
     y = torch.tensor([scores[0] for scores in table.scores])
     return Rated(from_numpy(x), y, table.columns["dataset"], table.columns["system"])
 

@@ -96,18 +96,22 @@ def reversal(strength: float, *, conditional: bool = False, weighted: bool = Fal
     return Method(strategy=strategy, adversary=adversary)
 
 
-def penalised(penalty: Penalty, strength: float) -> Method:
+def penalised(penalty: Penalty, strength: float, *, weighted: bool = False) -> Method:
     """Mean loss plus a penalty that grows to `strength` over the first fifth of the training."""
     schedule = Linear(strength, until=0.2)
-    return Method(strategy=lambda s: Penalised(penalty=penalty, strength=schedule, axes=s.axes, domains=s.domains))
+    return Method(
+        strategy=lambda s: Penalised(
+            penalty=penalty, strength=schedule, axes=s.axes, domains=s.domains, weighted=weighted
+        )
+    )
 
 
-def group_dro(rate: float) -> Method:
+def group_dro(rate: float, *, weighted: bool = False) -> Method:
     """Group distributionally robust optimisation with this step size of the group weights."""
-    return Method(strategy=lambda s: GroupDRO(rate=rate, axes=s.axes, domains=s.domains))
+    return Method(strategy=lambda s: GroupDRO(rate=rate, axes=s.axes, domains=s.domains, weighted=weighted))
 
 
-def intercept(shrinkage: float) -> Method:
+def intercept(shrinkage: float, *, weighted: bool = False) -> Method:
     """A shrunk offset per domain beside the model, left out in use."""
 
     def adversary(shape: Shape, generator: torch.Generator) -> nn.Module:
@@ -116,25 +120,41 @@ def intercept(shrinkage: float) -> Method:
     return Method(
         strategy=lambda s: DomainIntercept(shrinkage=shrinkage, axes=s.axes, domains=s.domains),
         adversary=adversary,
+        weighted=weighted,
         speed=10.0,
     )
 
 
-STRENGTHS = (0.1, 0.2, 0.4, 0.8, 1.6)
-METHODS: Mapping[str, tuple[Callable[[float], Method], tuple[float, ...]]] = {
-    "ERM": (erm, (1e-4, 1e-2, 1e-1, 3e-1, 1.0)),
-    "re-weighted ERM": (partial(erm, weighted=True), (1e-4, 1e-2, 1e-1, 3e-1, 1.0)),
-    "GRL": (reversal, STRENGTHS),
-    "GRL conditional": (partial(reversal, conditional=True), STRENGTHS),
-    "GRL weighted": (partial(reversal, weighted=True), STRENGTHS),
-    "GRL conditional, weighted": (partial(reversal, conditional=True, weighted=True), STRENGTHS),
-    "CORAL": (partial(penalised, coral), (0.1, 1.0, 10.0, 100.0, 1000.0)),
-    "GroupDRO": (group_dro, (0.001, 0.01, 0.1, 0.3, 1.0)),
-    "IRM": (partial(penalised, irm), (0.1, 1.0, 10.0, 100.0, 1000.0)),
-    "V-REx": (partial(penalised, vrex), (0.1, 1.0, 10.0, 100.0, 1000.0)),
-    "domain intercept": (intercept, (0.001, 0.01, 0.1, 1.0, 10.0)),
+Tuned = tuple[Callable[[float], Method], tuple[float, ...]]
+"""A method by its one tuned number, and the five values that are tried, the likeliest first."""
+
+_DECAYS = (0.1, 1.0, 1e-4, 10.0, 30.0)  # from no effect at all to far too much
+_STRENGTHS = (0.1, 0.4, 0.2, 0.8, 0.05)
+_RIVALS: Mapping[str, tuple[Callable[..., Method], tuple[float, ...]]] = {
+    "CORAL": (partial(penalised, coral), (10.0, 1.0, 100.0, 0.1, 1000.0)),
+    "GroupDRO": (group_dro, (0.01, 0.1, 0.001, 1.0, 0.3)),
+    "IRM": (partial(penalised, irm), (0.1, 0.01, 1.0, 0.001, 10.0)),
+    "V-REx": (partial(penalised, vrex), (1.0, 0.1, 10.0, 100.0, 1000.0)),
+    "domain intercept": (intercept, (0.01, 0.1, 0.001, 1.0, 10.0)),
 }
-"""Name to a method by its one tuned number, and the five values that are tried: the same budget for each."""
+METHODS: Mapping[str, Tuned] = {
+    "ERM": (erm, _DECAYS),
+    "re-weighted ERM": (partial(erm, weighted=True), _DECAYS),
+    "GRL": (reversal, _STRENGTHS),
+    "GRL conditional": (partial(reversal, conditional=True), _STRENGTHS),
+    "GRL weighted": (partial(reversal, weighted=True), _STRENGTHS),
+    "GRL conditional, weighted": (partial(reversal, conditional=True, weighted=True), _STRENGTHS),
+    **_RIVALS,
+    **{f"{name}, weighted": (partial(make, weighted=True), values) for name, (make, values) in _RIVALS.items()},
+}
+"""Every method by its name."""
+
+FAMILIES: Mapping[str, tuple[str, ...]] = {
+    "ERM": ("ERM", "re-weighted ERM"),
+    "GRL": tuple(name for name in METHODS if name.startswith("GRL")),
+    **{name: (name, f"{name}, weighted") for name in _RIVALS},
+}
+"""What competes: a method's variants. A comparison grants every family the same number of tries."""
 
 
 class DomainAdversary(nn.Module):

@@ -25,7 +25,8 @@ Penalty = Callable[["Groups"], Tensor]
 @dataclass(frozen=True)
 class Groups:
     """A batch by member and domain: losses `(n, S)`, outputs `(n, S, k)`, representation `(n, S, width)`,
-    `member` `(n, S, K)` one-hot domains, target `(n, S, axes)`."""
+    `member` `(n, S, K)` one-hot domains, times the rows' balancing weights where rows count by these; target
+    `(n, S, axes)`."""
 
     losses: Tensor
     outputs: Tensor
@@ -35,11 +36,11 @@ class Groups:
 
     def mean(self, values: Tensor) -> Tensor:
         """Means of `(n, S)` values within domains, `(S, K)`; 0 for a domain that the batch lacks."""
-        return torch.einsum("ns,nsk->sk", values, self.member) / self.count.clamp_min(1)
+        return torch.einsum("ns,nsk->sk", values, self.member) / self.count.clamp_min(1e-6)
 
     @property
     def count(self) -> Tensor:
-        """Rows of each domain, `(S, K)`."""
+        """Rows of each domain, `(S, K)`, or the sum of their weights."""
         return self.member.sum(0)
 
     @property
@@ -50,32 +51,39 @@ class Groups:
 
 @dataclass(frozen=True, kw_only=True)
 class Penalised:
-    """Mean loss plus `strength(progress)` times a penalty; for penalties of the DomainBed collection."""
+    """Mean loss plus `strength(progress)` times a penalty; for penalties of the DomainBed collection.
+
+    `weighted`: in both, rows count by the balancing weights that the labels carry.
+    """
 
     penalty: Penalty
     strength: Schedule
     axes: int
     domains: int
+    weighted: bool = False
 
     def step(self, game: Game, batch: Batch, state: State) -> StepResult:
-        groups = grouped(game, batch, state, self.axes, self.domains)
+        groups = grouped(game, batch, state, self.axes, self.domains, weighted=self.weighted)
         weight = self.strength(progress(state.step, state.total_steps))
-        return descend({"task": groups.losses.mean(), "penalty": weight * self.penalty(groups)}, state)
+        task = (groups.losses * groups.member.sum(2)).mean()
+        return descend({"task": task, "penalty": weight * self.penalty(groups)}, state)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupDRO:
     """The worst domain counts most: weights q of the domains grow with exp(rate × loss).
 
-    Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020, algorithm 1.
+    Sagawa et al., "Distributionally Robust Neural Networks for Group Shifts", ICLR 2020, algorithm 1. `weighted`: a
+    domain's risk is the mean of its rows by their balancing weights.
     """
 
     rate: float
     axes: int
     domains: int
+    weighted: bool = False
 
     def step(self, game: Game, batch: Batch, state: State) -> StepResult:
-        groups = grouped(game, batch, state, self.axes, self.domains)
+        groups = grouped(game, batch, state, self.axes, self.domains, weighted=self.weighted)
         risk = groups.mean(groups.losses)
         q = state.memory.get("group weights", torch.ones_like(risk) / self.domains)
         q = q * (self.rate * risk.detach()).exp()
@@ -125,12 +133,13 @@ def coral(groups: Groups) -> Tensor:
 
     Sun & Saenko, "Deep CORAL", ECCV 2016 workshops, with the means as in DomainBed.
     """
-    rows = groups.member.permute(1, 2, 0).unsqueeze(3) * groups.features.transpose(0, 1).unsqueeze(1)
+    shares, features = groups.member.permute(1, 2, 0), groups.features.transpose(0, 1)
+    rows = shares.sqrt().unsqueeze(3) * features.unsqueeze(1)
     count = groups.count.unsqueeze(2)
-    mean = rows.sum(2) / count.clamp_min(1)
+    mean = (shares @ features) / count.clamp_min(1e-6)
     product = rows.mT @ rows - count.unsqueeze(3) * mean.unsqueeze(3) * mean.unsqueeze(2)
     spread = product / (count - 1).clamp_min(1).unsqueeze(3)
-    many = (groups.count > 1).float()
+    many = ((groups.member > 0).sum(0) > 1).float()
     pairs = torch.triu(many.unsqueeze(1) * many.unsqueeze(2), diagonal=1)
     apart = _pairwise(mean) + _pairwise(spread.flatten(2))
     return ((apart * pairs).sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)).mean()
@@ -153,13 +162,15 @@ def vrex(groups: Groups) -> Tensor:
     return _over_present((risk - mean).square(), groups)
 
 
-def grouped(game: Game, batch: Batch, state: State, axes: int, domains: int) -> Groups:
-    """One forward of the defender on a batch, taken apart by domain."""
+def grouped(game: Game, batch: Batch, state: State, axes: int, domains: int, *, weighted: bool = False) -> Groups:
+    """One forward of the defender on a batch, taken apart by domain; `weighted`: by the labels' balancing weights."""
     x, labels = batch
     with captured(state.unwrap(game.defender), "encoder") as features:
         outputs = game.defender(x)
     losses = game.payoff(outputs, labels).reshape(outputs.shape[:2])
     member = F.one_hot(labels[..., -1].long(), domains).to(losses.dtype)
+    if weighted:
+        member = member * labels[..., axes].unsqueeze(2)
     return Groups(losses, outputs, features[-1], member, labels[..., :axes])
 
 

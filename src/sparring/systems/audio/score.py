@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparring.errors import BadInput
-from sparring.systems.audio.clips import Clip, read, silent
-from sparring.systems.audio.features import RATE, SILENCE, Wave, statistics
+from sparring.systems.audio.clips import Clip, active, read, silent
+from sparring.systems.audio.features import RATE, SHORTEST, SILENCE, Wave, statistics
 from sparring.systems.audio.store import Scorer, doubled
 from sparring.typed import from_numpy
 
@@ -84,9 +84,13 @@ def stack(inputs: Sequence[Tensor]) -> Tensor:
 
 def _opened(path: Path) -> Clip | BadInput:
     try:
-        return read(path)
+        clip = active(read(path))
     except BadInput as error:
         return error
+    if len(clip.wave) >= SHORTEST * RATE:
+        return clip
+    heard = f"only {len(clip.wave) / RATE:.2f} s of sound, at least {SHORTEST} s are needed"
+    return replace(clip, wave=clip.wave[:0], notes=(*clip.notes, heard))
 
 
 def _scored(
@@ -120,8 +124,9 @@ def _told(
     count = -(-len(clip.wave) // int(WINDOW * RATE))
     worst = None
     if count > 1:
-        kept = [i for i, p in enumerate(np.array_split(clip.wave, count)) if np.abs(p).max() >= SILENCE]
-        worst = round(kept[int(values[:, 0].argmin())] * clip.seconds / count, 2)
+        parts = np.array_split(clip.wave, count)
+        kept = [i for i, p in enumerate(parts) if np.abs(p).max() >= SILENCE]
+        worst = round(clip.when(sum(map(len, parts[: kept[int(values[:, 0].argmin())]]))), 2)
         notes.append(f"mean of {len(kept)} windows")
     return Score(
         **facts,

@@ -16,7 +16,7 @@ from sparring.errors import BadInput
 from sparring.opponents.domains import BalancingWeights, ScoreBins
 from sparring.systems.audio import measures, ratings
 from sparring.systems.audio.calibrate import Calibration
-from sparring.systems.audio.clips import read
+from sparring.systems.audio.clips import active, read
 from sparring.systems.audio.domains import Domains, assign
 from sparring.systems.audio.features import RATE, Wave
 from sparring.systems.audio.fit import Fitted, Ratings, Size, fit
@@ -83,7 +83,7 @@ def listen(
         heard: list[Tensor] = []
         with run.progress("listening", len(paths)) as bar:
             for path in paths:
-                heard.append(hear(read(path).wave[: int(WINDOW * RATE)]))
+                heard.append(hear(active(read(path)).wave[: int(WINDOW * RATE)]))
                 bar.advance()
         return {"x": stack(heard)}
 
