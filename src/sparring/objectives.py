@@ -71,8 +71,10 @@ def dlr(outputs: Tensor, target: Tensor) -> Tensor:
     z = two_sided(outputs)
     if z.shape[1] < 3:
         return margin(outputs, target)
-    top = z.topk(3, dim=1).values
-    return margin(z, target) / (top[:, 0] - top[:, 2] + 1e-12)
+    index = target.reshape(-1, 1).long()
+    top, order = z.topk(3, dim=1)
+    other = torch.where(order[:, 0] == index[:, 0], top[:, 1], top[:, 0])
+    return (other - z.gather(1, index).squeeze(1)) / (top[:, 0] - top[:, 2] + 1e-12)
 
 
 def targeted_dlr(outputs: Tensor, target: Tensor, goal: Tensor) -> Tensor:

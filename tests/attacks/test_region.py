@@ -20,7 +20,7 @@ def test_a_step_is_the_threats_own(threat) -> None:
     expected = threat.project(at + 0.03 * threat.steepest(grad, at, x), x)
     region = Region(threat, x)
     size = torch.full((5, 1, 1, 1), 0.03, dtype=x.dtype)
-    torch.testing.assert_close(region.aim(at, grad, size, times=0.5), 0.5 * expected)
+    torch.testing.assert_close(region.aim(at, grad, size), expected)
     torch.testing.assert_close(region.climb_(at.clone(), grad, 0.03), expected)
     buffer = torch.empty_like(x)
     far = at + 1
@@ -33,7 +33,7 @@ def test_the_input_and_the_gradient_stay_as_they_are() -> None:
         before, slope = x.clone(), grad.clone()
         region = Region(threat, x)
         at = region.climb_(x.clone(), grad, 0.05)
-        region.aim(at, grad, torch.full((4, 1), 0.05, dtype=x.dtype), times=0.75)
+        region.aim(at, grad, torch.full((4, 1), 0.05, dtype=x.dtype))
         assert torch.equal(x, before)
         assert torch.equal(grad, slope)
 

@@ -22,7 +22,7 @@ from sparring.threats.lp import L1
 
 @dataclass
 class Ascent:
-    """The live samples of one run; every tensor is `(live, ...)`. The points and `best_grad` are buffers of its own."""
+    """The live samples of one run; every tensor is `(live, ...)`. The points are buffers of its own."""
 
     region: Region
     rows: Tensor
@@ -44,11 +44,10 @@ class Ascent:
         """Take in the payoff and gradient at `x_adv`; returns which samples rose since the last step."""
         rose, better = value > self.value, value > self.best_value
         self.value, self.grad = value, grad
-        chosen = better.nonzero().squeeze(1)
-        if len(chosen):
-            self.best.index_copy_(0, chosen, self.x_adv.index_select(0, chosen))
-            self.best_grad.index_copy_(0, chosen, grad.index_select(0, chosen))
-            self.best_value = torch.where(better, value, self.best_value)
+        wide = per_sample(better, self.x_adv)
+        torch.where(wide, self.x_adv, self.best, out=self.best)
+        self.best_grad = torch.where(wide, grad, self.best_grad)
+        self.best_value = torch.where(better, value, self.best_value)
         return rose
 
     def back_to_best(self, chosen: Tensor) -> None:
@@ -95,9 +94,10 @@ class Momentum(Schedule):
         step = per_sample(self.step, a.x_adv).to(a.x_adv.dtype)
         if iteration == 0:
             return a.region.aim(a.x_adv, a.grad, step).clone()
-        mixed = a.region.aim(a.x_adv, a.grad, step, times=0.75)
-        # x + 0.75 (aim - x) + 0.25 (x - previous)
-        return a.region.project(mixed.add_(a.x_adv, alpha=0.5).sub_(a.previous, alpha=0.25), out=a.previous)
+        aim = a.region.aim(a.x_adv, a.grad, step)
+        # x + 0.75 (aim - x) + 0.25 (x - previous), as a quarter of 2 x - previous and three quarters of the aim
+        ahead = torch.lerp(a.previous, a.x_adv, 2.0, out=a.previous)
+        return a.region.project(torch.lerp(ahead, aim, 0.75, out=ahead), out=ahead)
 
     def review(self, a: Ascent, rose: Tensor) -> None:
         self.rises = self.rises + rose

@@ -73,4 +73,4 @@ class EOT(Attack):
 
     def _oracle(self, model: Model, x: Tensor, objective: Objective) -> Oracle:
         plain = super()._oracle(model, x, objective)
-        return AveragedOracle(model, objective, plain.criterion, plain.queries, plain.index, plain.trace, self.draws)
+        return AveragedOracle(model, objective, plain.criterion, plain.ledger, plain.index, plain.trace, self.draws)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ class NoGradient(TypeError):
 
 def check_finite(value: Tensor, place: str) -> None:
     """Raise `NonFinite` that names the place, the first bad sample and how many there are."""
-    if not value.is_floating_point() or bool(torch.isfinite(value.sum())):
+    if not value.is_floating_point() or math.isfinite(float(value.sum())):
         return  # a NaN or an infinity always reaches the sum, so the usual case costs one pass
     finite = torch.isfinite(value)
     if not bool(finite.all()):
@@ -93,6 +94,36 @@ class Queries:
     backward: Tensor
 
 
+class Ledger:
+    """The passes over n samples, written down in runs: equal ones in a row cost no tensor arithmetic of their own."""
+
+    def __init__(self, n: int, device: torch.device) -> None:
+        self._totals = torch.zeros(2, n, dtype=torch.int64, device=device)
+        self._run: tuple[Tensor, Tensor] | None = None
+        self._passes = [0, 0]
+
+    def add(self, index: Tensor, rows: Tensor, *, forward: int = 0, backward: int = 0) -> None:
+        """Passes of the samples `index[rows]`; a sample may appear many times. Neither tensor may change later."""
+        if self._run is None or self._run[0] is not index or self._run[1] is not rows:
+            self._settle()
+            self._run = index, rows
+        self._passes[0] += forward
+        self._passes[1] += backward
+
+    def queries(self) -> Queries:
+        """What was counted so far."""
+        self._settle()
+        return Queries(self._totals[0], self._totals[1])
+
+    def _settle(self) -> None:
+        if self._run is not None:
+            samples = self._run[0][self._run[1]]
+            for total, passes in zip(self._totals, self._passes, strict=True):
+                if passes:
+                    total.index_add_(0, samples, torch.full_like(samples, passes))
+        self._run, self._passes = None, [0, 0]
+
+
 @dataclass(frozen=True)
 class Oracle:
     """A model with its payoff and its count of passes.
@@ -104,15 +135,19 @@ class Oracle:
     model: Model
     objective: Objective
     criterion: Criterion
-    queries: Queries
+    ledger: Ledger
     index: Tensor
     trace: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     @classmethod
     def of(cls, model: Model, n: int, objective: Objective, criterion: Criterion, device: torch.device) -> Self:
         """A fresh oracle over n samples."""
-        zeros = torch.zeros(2, n, dtype=torch.int64, device=device)
-        return cls(model, objective, criterion, Queries(zeros[0], zeros[1]), torch.arange(n, device=device))
+        return cls(model, objective, criterion, Ledger(n, device), torch.arange(n, device=device))
+
+    @property
+    def queries(self) -> Queries:
+        """The passes so far, for each sample of the whole batch."""
+        return self.ledger.queries()
 
     def view(
         self,
@@ -136,7 +171,7 @@ class Oracle:
     def _once(self, x: Tensor, rows: Tensor) -> Tensor:
         with torch.no_grad():
             out = self.model(x)
-        self._count(self.queries.forward, rows)
+        self.ledger.add(self.index, rows, forward=1)
         check_finite(out, "model output")
         return out
 
@@ -155,11 +190,11 @@ class Oracle:
             x = x.detach().requires_grad_(True)
             out = self.model(x)
             value = self.objective(out, y)
-            self._count(self.queries.forward, rows)
+            self.ledger.add(self.index, rows, forward=1)
             if not value.requires_grad:
                 raise NoGradient(_NO_GRADIENT)
-            grad = torch.autograd.grad(value.sum(), x)[0]
-        self._count(self.queries.backward, rows)
+            grad = torch.autograd.grad(value, x, torch.ones_like(value))[0]
+        self.ledger.add(self.index, rows, backward=1)
         check_finite(out.detach(), "model output")
         if self.objective is dlr and two_sided(out).shape[1] < 3:
             self.trace["dlr_is_margin"] = [1.0]  # no third logit to divide by
@@ -176,12 +211,12 @@ class Oracle:
             x = x.detach().requires_grad_(True)
             out = self.model(x)
             values = gaps(out, y)
-            self._count(self.queries.forward, rows)
+            self.ledger.add(self.index, rows, forward=1)
             if not values.requires_grad:
                 raise NoGradient(_NO_GRADIENT)
             m = values.shape[1]
             grads = [torch.autograd.grad(values[:, j].sum(), x, retain_graph=j + 1 < m)[0] for j in range(m)]
-        self._count(self.queries.backward, rows, m)
+        self.ledger.add(self.index, rows, backward=m)
         grad = torch.stack(grads, dim=1)
         check_finite(out.detach(), "model output")
         check_finite(grad, "input gradient")
@@ -208,11 +243,9 @@ class Oracle:
         """
         rows = grad.reshape(len(grad), -1)
         sums = rows.sum(1)
-        if not bool(torch.isfinite(sums.sum())):
+        if not math.isfinite(float(sums.sum())):
             check_finite(grad, "input gradient")
-        suspects = sums == 0
-        zeros = int((rows[suspects] == 0).all(1).sum()) if bool(suspects.any()) else 0
+        zeros = 0
+        if int(torch.count_nonzero(sums)) < len(sums):
+            zeros = int((rows[sums == 0] == 0).all(1).sum())
         self.note("zero_gradients", zeros / len(grad))
-
-    def _count(self, counter: Tensor, rows: Tensor, passes: int = 1) -> None:
-        counter.index_add_(0, self.index[rows], torch.full_like(rows, passes))

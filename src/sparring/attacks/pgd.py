@@ -48,7 +48,8 @@ class PGD(Attack):
     def _ascend(self, oracle: Oracle, start: Tensor, x: Tensor, y: Tensor, rows: Tensor, threat: ThreatModel) -> Tensor:
         step = threat.radius * (2.5 / self.steps if self.step_size is None else self.step_size)
         oracle = oracle if self.active_set else oracle.view(criterion=never)
-        region, x_adv, out = Region(threat, x), start.clone(), start
+        start = start.clone() if start.data_ptr() == x.data_ptr() else start  # steps are made in its memory
+        region, x_adv, out = Region(threat, x), start, start
         live = torch.arange(len(x), device=x.device)
         down = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         for _ in range(self.steps):
@@ -56,7 +57,8 @@ class PGD(Attack):
             oracle.watch(grad)
             if self.active_set and bool(fallen.any()):
                 new = (fallen & ~down).nonzero().squeeze(1)
-                out = out.index_copy(0, live[new], x_adv[new])
+                out = torch.empty_like(start) if out is start else out
+                out.index_copy_(0, live[new], x_adv[new])
                 down |= fallen
                 if worth_compacting(down):
                     kept = ~down
@@ -65,8 +67,10 @@ class PGD(Attack):
                     if len(rows) == 0:
                         return out
             x_adv = region.climb_(x_adv, grad, step)
+        if out is start:
+            return x_adv
         standing = (~down).nonzero().squeeze(1)
-        return x_adv if len(standing) == len(x) else out.index_copy(0, live[standing], x_adv[standing])
+        return out.index_copy_(0, live[standing], x_adv[standing])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,14 +48,13 @@ class Region:
             return self.threat.project(torch.add(x_adv, direction, alpha=step), self.x)
         return torch.clamp(x_adv.add_(direction, alpha=step), *self.ends, out=x_adv)
 
-    def aim(self, x_adv: Tensor, grad: Tensor, step: Tensor, *, times: float = 1.0) -> Tensor:
-        """Where projected steps of lengths `step` (broadcastable) lead, times a number; good until the next call."""
+    def aim(self, x_adv: Tensor, grad: Tensor, step: Tensor) -> Tensor:
+        """Where projected steps of lengths `step` (broadcastable) lead; good until the next call."""
         direction = self.steepest(grad, x_adv)
         if self.ends is None:
-            return times * self.threat.project(torch.addcmul(x_adv, direction, step), self.x)
+            return self.threat.project(torch.addcmul(x_adv, direction, step), self.x)
         reached = torch.addcmul(x_adv, direction, step, out=direction if direction is self._signs else None)
-        torch.clamp(reached, *self.ends, out=reached)
-        return reached.mul_(times) if times != 1 else reached
+        return torch.clamp(reached, *self.ends, out=reached)
 
     def keep(self, kept: Tensor) -> None:
         """Drop the other samples."""

@@ -121,26 +121,23 @@ class _Counted(nn.Module):
     def __init__(self, oracle: Oracle) -> None:
         super().__init__()
         self._oracle = [oracle]  # in a list: a bare module would be registered as a part of this one
+        self._rows = torch.arange(len(oracle.index), device=oracle.index.device)
         if isinstance(oracle.model, nn.Module):
             self.inner = oracle.model
         self.eval()
 
     def forward(self, x: Tensor) -> Tensor:
         oracle = self._oracle[0]
-        self._count(oracle.queries.forward, len(x))
+        passes = -(-len(x) // max(len(self._rows), 1))
+        oracle.ledger.add(oracle.index, self._rows, forward=passes)
         out = oracle.model(x)
         if out.requires_grad:
-            rows = len(x)
 
             def seen(grad: Tensor) -> None:
-                self._count(oracle.queries.backward, rows)
+                oracle.ledger.add(oracle.index, self._rows, backward=passes)
 
             cast(Any, out).register_hook(seen)
         return out
-
-    def _count(self, passes: Tensor, rows: int) -> None:
-        index = self._oracle[0].index
-        passes[index] += -(-rows // max(len(index), 1))
 
 
 def _need(module: str, package: str) -> Any:

@@ -91,15 +91,15 @@ def uniform(x: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(x.shape, generator=generator, device=x.device, dtype=torch.float32).to(x.dtype)
 
 
-def symmetric(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Uniform draws in [-1, 1] of the shape, device and dtype of `x`.
+def symmetric(x: Tensor, generator: torch.Generator, reach: float = 1.0) -> Tensor:
+    """Uniform draws in [-reach, reach] of the shape, device and dtype of `x`.
 
     On a CPU one 64-bit draw gives four entries on a grid of 2^16 values: a fifth of the time, for random starts.
     """
     if x.device.type != "cpu":
-        return 2 * uniform(x, generator) - 1
+        return (2 * uniform(x, generator) - 1) * reach
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    return draws.view(torch.int16)[: x.numel()].reshape(x.shape).to(x.dtype).div_(2**15)
+    return draws.view(torch.int16)[: x.numel()].reshape(x.shape).to(x.dtype).mul_(reach / 2**15)
 
 
 def normal(x: Tensor, generator: torch.Generator) -> Tensor:

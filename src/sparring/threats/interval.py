@@ -31,7 +31,7 @@ class Interval(ABC):
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
         near = self.project(x_adv, x)
-        if torch.equal(near, x_adv):  # the usual case; a NaN equals nothing
+        if not bool((near != x_adv).any()):  # the usual case; a NaN equals nothing
             return x.new_zeros(len(x), dtype=torch.float32)
         return distance(largest(x_adv - near))
 

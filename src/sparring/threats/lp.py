@@ -73,7 +73,7 @@ class LInf(_Ball, Interval):
         if x.dtype not in (torch.float32, torch.float64):
             return self.project(x + symmetric(x, generator) * self.eps, x)
         # |noise * eps| <= eps and rounding is monotone, so the sum can leave the range alone.
-        points = symmetric(x, generator).mul_(self.eps).add_(x)
+        points = symmetric(x, generator, self.eps).add_(x)
         return points.clamp_(self.low, self.high) if self._bounded else points
 
     def steepest(self, grad: Tensor, x_adv: Tensor, x: Tensor) -> Tensor:
