@@ -5,7 +5,7 @@ import torch
 from tests.attacks.models import Linear, points, seeded
 from torch import nn
 
-from sparring.attacks.oracle import NoGradient, NonFinite, Oracle, check_finite, frozen, own_randomness
+from sparring.attacks.oracle import Ledger, NoGradient, NonFinite, Oracle, check_finite, frozen, own_randomness
 from sparring.objectives import cross_entropy, dlr, margin, misclassified
 
 
@@ -107,3 +107,15 @@ def test_verdict_is_outside_the_count() -> None:
     value, fallen = oracle.verdict(points(2, 3), torch.zeros(2, dtype=torch.long))
     assert value.shape == fallen.shape == (2,)
     assert oracle.queries.forward.tolist() == [0, 0]
+
+
+def test_a_run_of_equal_passes_is_added_up_when_it_is_read() -> None:
+    ledger, index, rows = Ledger(4, torch.device("cpu")), torch.tensor([3, 1]), torch.tensor([0, 0, 1])
+    for _ in range(5):
+        ledger.add(index, rows, forward=1)
+    ledger.add(index, rows, backward=2)
+    assert ledger.queries().forward.tolist() == [0, 5, 0, 10]
+    ledger.add(index, torch.tensor([1]), forward=1)
+    ledger.add(torch.arange(4), torch.tensor([0]), backward=1)
+    assert ledger.queries().forward.tolist() == [0, 6, 0, 10]
+    assert ledger.queries().backward.tolist() == [1, 2, 0, 4]

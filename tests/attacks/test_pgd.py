@@ -68,3 +68,23 @@ def test_zero_gradients_are_traced() -> None:
     trace = PGD(steps=3)(saturated, (x, y), LInf(1e-3), objective=cross_entropy, generator=seeded()).trace
     assert len(trace["zero_gradients"]) == 3
     assert min(trace["zero_gradients"]) > 0.9
+
+
+def test_steps_in_place_spare_an_input_that_is_its_own_start() -> None:
+    """Where a threat hands out the input itself, as a projection or as a random member."""
+
+    class Lazy(LInf):
+        def project(self, x_adv, x):
+            return x_adv if bool(((x_adv - x).abs() <= self.eps).all()) else super().project(x_adv, x)
+
+        def sample(self, x, *, generator):
+            return x
+
+    model, x = Linear(6, 3), points(8, 6)
+    before, y = x.clone(), model(x).argmax(1)
+    for start in (True, False):
+        for active in (True, False):
+            attack = PGD(steps=3, random_start=start, active_set=active)
+            found = attack.perturb(model, (x, y), Lazy(0.2), generator=seeded())
+            assert torch.equal(x, before)
+            assert not torch.equal(found, x)
