@@ -292,7 +292,8 @@ def main() -> int:
     from form import write
 
     epochs, points, few = (5, 128, 24) if quick else (30, 256, 128)
-    sources = ("src/sparring/attacks", "src/sparring/threats", "src/sparring/objectives.py", "benchmarks/attack_runs.py")
+    sources = ["src/sparring/attacks", "src/sparring/threats", "src/sparring/objectives.py"]
+    sources.append("benchmarks/attack_runs.py")
     cells = Cells("attacks-quick" if quick else "attacks", sources, seconds=told.seconds)
     entered = libraries()
     (x_train, y_train), (x, y) = digits(points)
