@@ -27,7 +27,12 @@ class Entry:
 
 
 _BUILT_IN = (
-    Entry("ddos", "detect and mitigate DDoS, robust to an evading attacker", False, ""),
+    Entry(
+        "ddos",
+        "detect and mitigate DDoS, robust to an evading attacker",
+        True,
+        "sparring.systems.ddos:system",
+    ),
     Entry(
         "intrusion",
         "a multi-layer ensemble for intrusion detection against adversarial flows",

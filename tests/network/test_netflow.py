@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from sparring.errors import BadInput
-from sparring.network import cicflowmeter_schema, netflow
+from sparring.network import cicflowmeter_schema
+from sparring.network import drawn as drawing
+from sparring.network.drawn import drawn, headers, streamed
 from sparring.network.flows import ACK, FIN, PSH, SYN
 from sparring.network.headers import joined, text
-from sparring.network.netflow import drawn, headers, recognised, records, streamed
+from sparring.network.netflow import recognised, records
 from sparring.network.windows import Windower, stream
 
 BEGIN = 1_600_000_000_500_000
@@ -113,7 +115,7 @@ def test_records_that_come_when_their_flow_ends_still_go_in_order(tmp_path: Path
 
 def test_memory_stays_bounded_in_a_flood_of_few_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("_LONGEST", 500), ("_AT_ONCE", 1000), ("_MOST", 2000)):
-        monkeypatch.setattr(netflow, name, value)
+        monkeypatch.setattr(drawing, name, value)
     lines = [f"{1000 + i}.0,1,udp,10.0.0.{i},9,192.0.2.1,53,{700 if i else 0},70000" for i in range(50)]
     path = written(tmp_path, "first_seen,dur,proto,src_ip,src_port,dst_ip,dst_port,packets,bytes\n" + "\n".join(lines))
     skipped: Counter[str] = Counter()

@@ -100,6 +100,14 @@ SETS = (
         "Doriguzzi-Corin, Millar, Scott-Hayward, Martinez-del-Rincon, Siracusa: LUCID, IEEE TNSM 2020",
     ),
     DataSet(
+        "benign-headers",
+        "packet headers (no payload) of 164 benign application captures, 95,979 packets",
+        (File("network/pcap/benign_headers.npz", "7933a5fa5d889b4b338b5a3c0193f2790558a659ec873c94ff42c752952ccab1"),),
+        "LGPL-3.0 repository",
+        "https://github.com/nfstream/nfstream (folder tests/pcaps), headers gathered in one NumPy archive",
+        "Aouini, Pekar: NFStream, a flexible network data analysis framework, Computer Networks 204, 2022",
+    ),
+    DataSet(
         "human-rated-audio",
         "310 clips with listeners' ratings: neural codecs (MUSHRA), noisy speech (two P.835 tests), eight codecs",
         (File("audio/human_rated.csv", "b103166644801933df0e77ab403d27e74e94b5bf8db522cf9d3603b326336da1"),),

@@ -1,4 +1,3 @@
-# pyright: standard
 """What a destination sees in a window: volume, entropy, answers. A bot can shape its flows; the sum it cannot hide."""
 
 from __future__ import annotations
@@ -127,7 +126,8 @@ def _spread(of: Ints, value: NDArray[np.uint64], m: int) -> tuple[Array, Array]:
     """Different values per group, and the entropy of their distribution over its largest possible, each `(m,)`."""
     order = np.lexsort((value, of))
     group, ordered = of[order], value[order]
-    new = np.concatenate([[True], (group[1:] != group[:-1]) | (ordered[1:] != ordered[:-1])])
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (group[1:] != group[:-1]) | (ordered[1:] != ordered[:-1])
     run = np.bincount(np.cumsum(new) - 1).astype(np.float64)
     owner = group[new]
     count, kinds = np.bincount(of, minlength=m).astype(np.float64), np.bincount(owner, minlength=m).astype(np.float64)

@@ -1,4 +1,3 @@
-# pyright: standard
 """Link-layer frames to packet headers: a whole block of frames at once, and a plain parser for the unusual ones."""
 
 from __future__ import annotations

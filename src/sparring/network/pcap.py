@@ -1,4 +1,3 @@
-# pyright: standard
 """Captures (pcap, pcapng, either gzipped) as packets and flows, streamed in bounded memory.
 
 What cannot be read is skipped and counted by reason, never fatal, unless the file is no capture at all or its gzip
@@ -13,7 +12,7 @@ import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -87,7 +86,7 @@ def headers(path: Path, skipped: Counter[str] | None = None, wait: Wait | None =
 
 
 @contextmanager
-def _opened(path: Path, wait: Wait | None) -> Iterator[BinaryIO]:
+def _opened(path: Path, wait: Wait | None) -> Generator[BinaryIO]:
     if path == STDIN:
         yield sys.stdin.buffer
         return
@@ -135,13 +134,13 @@ def _classic(
     """Records walked one by one only to find where they begin; all else is done for a block at once."""
     length_of, rest = struct.Struct(order + "I").unpack_from, b""
     while True:
-        chunk = source.read1(_READ) if wait is not None and hasattr(source, "read1") else source.read(_READ)  # type: ignore[attr-defined]
+        chunk = _some(source) if wait is not None else source.read(_READ)
         if not chunk:
             if wait is not None and wait():
                 continue
             break
         data = rest + chunk
-        starts, at, last, corrupt = [], 0, len(data) - 16, False
+        starts, at, last, corrupt = list[int](), 0, len(data) - 16, False
         while at <= last:
             (length,) = length_of(data, at + 8)
             if length > _LARGEST:
@@ -161,6 +160,12 @@ def _classic(
         skipped["truncated file"] += 1
 
 
+def _some(source: BinaryIO) -> bytes:
+    """What is there by now, without waiting for a whole block, where the stream can tell."""
+    read = getattr(source, "read1", source.read)
+    return cast(bytes, read(_READ))
+
+
 def _decoded(data: bytes, records: np.ndarray, order: str, scale: int, link: int, skipped: Counter[str]) -> Headers:
     octets = np.frombuffer(data, dtype=np.uint8)
     head = octets[records[:, None] + np.arange(12)].view(np.dtype(order + "u4")).astype(np.int64)
@@ -176,7 +181,8 @@ def _pcapng(path: Path, source: BinaryIO, skipped: Counter[str]) -> Iterator[Hea
         reader = dpkt.pcapng.Reader(source)
     except broken as error:
         raise BadInput(f"{path}: the pcapng header is damaged ({error}); capture or copy it again") from error
-    link, whole, frames, times = _known(path, int(reader.datalink())), False, [], []
+    link, whole = _known(path, int(reader.datalink())), False
+    frames, times = list[bytes](), list[int]()
     records = iter(reader)
     while not whole:
         try:
@@ -193,7 +199,8 @@ def _pcapng(path: Path, source: BinaryIO, skipped: Counter[str]) -> Iterator[Hea
             octets = np.frombuffer(b"".join(frames), dtype=np.uint8)
             start = np.cumsum(length) - length
             yield decode(octets, start, length, np.array(times, dtype=np.int64), link, skipped)
-            frames, times = [], []
+            frames.clear()
+            times.clear()
 
 
 class _Rewound:

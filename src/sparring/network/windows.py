@@ -1,4 +1,3 @@
-# pyright: standard
 """Streaming: packets to bidirectional flows within short windows, vectorised, in bounded memory.
 
 A flow here is all packets of one 5-tuple in both directions within one window of a fixed length, with CICFlowMeter's
@@ -93,7 +92,7 @@ class Windower:
             raise ValueError(f"windows last 0.05 to 120 seconds, got {seconds}")
         self.length = round(seconds * 1e6)
         self.most = most
-        self.skipped = Counter() if skipped is None else skipped
+        self.skipped = Counter[str]() if skipped is None else skipped
         self._waiting: list[Headers] = []
         self._count = 0
         self._clock: int | None = None
@@ -120,7 +119,7 @@ class Windower:
         known = time[0] if self._clock is None else self._clock
         jumps = np.flatnonzero(np.diff(np.concatenate([[known], time])) < -_BACK)
         edges = np.unique(np.concatenate([[0], jumps, [len(time)]]))
-        fresh_at = {int(a) for a, b in pairwise(edges) if b - a >= _STEADY and a in jumps}
+        fresh_at = {int(a) for a, b in pairwise(edges.tolist()) if b - a >= _STEADY and a in jumps}
         cuts = [0, *sorted(fresh_at - {0}), len(time)]
         for a, b in pairwise(cuts):
             fresh = a in fresh_at

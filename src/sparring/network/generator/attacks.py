@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparring.errors import BadInput
 from sparring.network.flows import ACK, RST, SYN, Packets
 from sparring.network.generator.conversation import addressed
-from sparring.network.generator.services import HELD_OUT, SEEN, Day, Service, traffic
+from sparring.network.generator.services import BENIGN, HELD_OUT, SEEN, Day, Service, traffic
 from sparring.network.headers import Headers, ipv4, joined
 
 Ints = NDArray[np.int64]
@@ -29,7 +29,8 @@ class Shape:
     """How bots disguise packets: `pad` bytes more each (0 to 1,400), `jitter` 0 to 1 from a metronome to random gaps.
 
     `mix` 0 to 1 is how varied sizes, windows, ports and header lengths are from packet to packet; `dummies` 0 to 1
-    is the share of bots that also send some ordinary-looking packets before they attack.
+    is the share of bots that have a short ordinary conversation with the victim in the ten seconds before, so that
+    they are known when the flood begins (bots without spoofed addresses alone can).
     """
 
     pad: int = 0
@@ -69,7 +70,17 @@ class Attack:
 
 def assault(attack: Attack, rng: np.random.Generator) -> Parts:
     """The attack's packets and the conversation of each, both directions, not yet in order of time."""
-    return KINDS[attack.kind][1](attack, rng)
+    made, flow = KINDS[attack.kind][1](attack, rng)
+    known = 0 if attack.spoofed else round(attack.shape.dummies * attack.bots)
+    if known == 0:
+        return made, flow
+    first = REFLECTORS if attack.kind.endswith("amplification") else BOTS
+    asked = replace(_TALKS["ordinary"], exchanges=1, answer=(200, 0.5))
+    packets, port = traffic(asked, known, Day(), np.full(known, 14.0), rng)
+    start = np.rint(1e6 * (max(attack.start - 10, 0) + min(attack.start, 9.0) * rng.random(known))).astype(np.int64)
+    mine = rng.integers(1_024, 65_536, known)
+    before = _both_ways(packets, start, ipv4(first + np.arange(known)), attack.victim, mine, port)
+    return joined([made, before]), np.concatenate([flow, packets.flow + int(flow.max(initial=-1)) + 1])
 
 
 def bots(attack: Attack, n: int, rng: np.random.Generator) -> Ints:
@@ -192,7 +203,7 @@ def _reply(sent: Headers, after: Ints, payload: int, flags: Ints, window: int) -
     )  # fmt: skip
 
 
-_TALKS = {s.name: s for s in (*SEEN, *HELD_OUT)}
+_TALKS = {s.name: s for s in (*SEEN, *HELD_OUT)} | {"ordinary": BENIGN[1]}
 KINDS: dict[str, tuple[str, Callable[[Attack, np.random.Generator], Parts]]] = {
     "syn flood": ("protocol", _syn),
     "udp flood": ("volumetric", _udp),

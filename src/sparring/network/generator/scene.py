@@ -1,4 +1,3 @@
-# pyright: standard
 """A stretch of network time, packet by packet: who talks to whom, a daily load, a flash crowd, and attacks.
 
 Everything is drawn from one seed. Clients are private addresses, servers stand in 203.0.113.0/24 (RFC 5737).
@@ -78,7 +77,7 @@ def stage(scene: Scene, rng: np.random.Generator) -> Staged:
     for i, attack in enumerate(scene.attacks):
         parts.append(assault(attack, rng))
         kinds.append(i + 1)
-    offset, flows = 0, []
+    offset, flows = 0, list[Ints]()
     for _, flow in parts:
         flows.append(flow + offset)
         offset += int(flow.max(initial=-1)) + 1

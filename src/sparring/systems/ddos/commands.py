@@ -1,4 +1,3 @@
-# pyright: standard
 """What users do with a trained guard: `sparring ddos detect`, `simulate`."""
 
 from __future__ import annotations
@@ -6,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -42,7 +41,8 @@ def detect(
     capture: Annotated[
         Path,
         typer.Argument(
-            help="pcap or pcapng, plain or gzipped; `-` reads a capture from standard input.", show_default=False
+            help="pcap or pcapng, plain or gzipped, or NetFlow/IPFIX as .csv; `-` reads a capture from standard input.",
+            show_default=False,
         ),
     ],
     model: Model = None,
@@ -62,21 +62,17 @@ def detect(
 ) -> None:
     """Judge every window of a capture, and say why.
 
-    A destination is under attack when its **volume** stands out, or a **flow** does. Every alert names the nearest
-    known attack, the flows and sources behind it, and what carried the verdict.
+    A destination is under attack when its **volume** stands out, a single **flow** does, or **evidence** of several
+    flows gathers. Every alert names the nearest known attack, the flows and sources behind it, and what carried the
+    verdict.
 
     Exit code 0: no attack; 1: attacks were found; 2: no readable capture, and then nothing is written.
     """
     from sparring.systems.ddos.detect import Watch
     from sparring.systems.ddos.store import load, newest
 
-    if rules is not None and rules.suffix not in (".nft", ".json"):
-        raise BadInput(f"--rules {rules}: the name must end in .nft or .json")
-    for target in (rules, out):
-        if target is not None and (target.is_dir() or not target.absolute().parent.is_dir()):
-            raise BadInput(f"{target}: cannot be written there; give a file in a folder that exists")
-        if target is not None and target.exists() and capture.exists() and target.samefile(capture):
-            raise BadInput(f"{target}: is the capture itself; choose another name")
+    _check_target(rules, capture, (".nft", ".json"))
+    _check_target(out, capture)
     source = model or newest()
     watch = Watch(load(source), capacity=None if capacity is None else capacity * 1e6)
     first: list[Alert] = []
@@ -90,7 +86,7 @@ def detect(
             if not follow:
                 raise
     if rules is not None:
-        _write_rules(rules, watch)
+        _rules_to(rules, watch.rules)
     if as_json:
         facts = {"file": str(capture), "model": str(source), **watch.tally.summary()}
         listed = {"rules": [r.record() for r in watch.rules], "first": [a.record() for a in first]}
@@ -125,8 +121,7 @@ def simulate(
     from sparring.systems.ddos.trial import simulated
     from sparring.systems.ddos.trial import told as as_record
 
-    if rules is not None and rules.suffix not in (".nft", ".json"):
-        raise BadInput(f"--rules {rules}: the name must end in .nft or .json")
+    _check_target(rules, None, (".nft", ".json"))
     guard = load(model or newest())
     found = simulated(guard, kind=kind, bots=bots, spoofed=spoofed, mix=mix, crowd=crowd, seconds=seconds, seed=seed)
     if rules is not None:
@@ -139,13 +134,21 @@ def simulate(
         print_trial(found)
 
 
+def _check_target(path: Path | None, capture: Path | None, endings: tuple[str, ...] = ()) -> None:
+    """Raise `BadInput` unless a file can be written at `path`; before anything is read."""
+    if path is None:
+        return
+    if endings and path.suffix not in endings:
+        raise BadInput(f"--rules {path}: the name must end in {' or '.join(endings)}")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise BadInput(f"{path}: cannot be written there; give a file in a folder that exists")
+    if capture is not None and path.exists() and capture.exists() and path.samefile(capture):
+        raise BadInput(f"{path}: is the capture itself; choose another name")
+
+
 def _waiting() -> bool:
     time.sleep(0.2)
     return True
-
-
-def _write_rules(path: Path, watch: Watch) -> None:
-    _rules_to(path, watch.rules)
 
 
 def _rules_to(path: Path, rules: Any) -> None:
@@ -156,7 +159,7 @@ def _rules_to(path: Path, rules: Any) -> None:
 
 
 @contextmanager
-def _writing(out: Path | None) -> Iterator[Callable[[Alert], None]]:
+def _writing(out: Path | None) -> Generator[Callable[[Alert], None]]:
     """Where alerts go: a file that appears when everything was read, or nowhere."""
     from sparring.files import replacing
 
@@ -175,7 +178,7 @@ def _lines(stream: BinaryIO) -> Callable[[Alert], None]:
 
 
 @contextmanager
-def _live(watch: Watch, *, quiet: bool) -> Iterator[None]:
+def _live(watch: Watch, *, quiet: bool) -> Generator[None]:
     """A running summary on standard error while it is a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

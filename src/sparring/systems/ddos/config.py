@@ -29,7 +29,10 @@ class Config:
         default=1.0, metadata=_help("seconds of a window: a verdict comes at its end")
     )
     scenes: Annotated[int, Field(ge=1)] = field(
-        default=6, metadata=_help("training scenes of a minute; a third more are held out for thresholds")
+        default=6, metadata=_help("training scenes of a minute; half as many, without attacks, set thresholds")
+    )
+    test_scenes: Annotated[int, Field(ge=1)] = field(
+        default=2, metadata=_help("test scenes of a minute, of another day and with attacks that training has not")
     )
     rows: Annotated[int, Field(ge=100)] = field(
         default=8_000, metadata=_help("benign training rows at most, and as many attack rows")
@@ -63,6 +66,7 @@ class Config:
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         "scenes": 4,
+        "test_scenes": 1,
         "rows": 5_000,
         "attacked": 200,
         "queries": 250,
@@ -72,6 +76,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shapes": 6,
         "link_seconds": 30,
     },
-    "paper": {"scenes": 12, "rows": 20_000, "attacked": 1_000, "queries": 2_000, "shapes": 60},
+    "paper": {"scenes": 12, "test_scenes": 6, "rows": 20_000, "attacked": 1_000, "queries": 2_000, "shapes": 60},
 }
 """quick: a real result in minutes on two cores. paper: more traffic, more attackers' patience."""

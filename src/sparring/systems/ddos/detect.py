@@ -1,4 +1,3 @@
-# pyright: standard
 """A capture or a stream of packets, window by window: alerts with reasons, incidents, and rules."""
 
 from __future__ import annotations
@@ -13,15 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from sparring.network import pcap
+from sparring.errors import BadInput
+from sparring.network import drawn, netflow, pcap
 from sparring.network.destinations import COLUMNS
-from sparring.network.headers import text
+from sparring.network.headers import Headers, text
 from sparring.network.windows import Windowed, Windower, stream
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard, Verdicts
 from sparring.systems.ddos.rules import Rule
 
+_NAMED = 64
 HOLD = 60.0
 """Seconds without an alarm after which an incident is over."""
 
@@ -31,8 +33,9 @@ class Alert:
     """One destination in one window that is called under attack.
 
     `time` seconds since 1970; `name` the nearest known attack; `flows` and `flagged` flows of the destination in the
-    window, `packets` all its packets; `sources` different senders of flagged flows; `logit` the larger of the volume's
-    and the most suspicious flow's; `causes` (column, value, logit lost without it), heaviest first; `fresh` whether
+    window, `packets` all its packets; `sources` different senders of flagged flows; `by` says what alarmed: "volume",
+    "flow" (one stands out) or "evidence" (several in a row); `logit` the larger of the volume's and the most
+    suspicious flow's; `causes` (column, value, logit lost without it), heaviest first; `fresh` whether
     it opens an incident.
     """
 
@@ -66,9 +69,9 @@ class Tally:
     flagged: int = 0
     alerts: int = 0
     incidents: int = 0
-    classes: Counter[str] = field(default_factory=Counter)
-    destinations: Counter[str] = field(default_factory=Counter)
-    skipped: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter[str])
+    destinations: Counter[str] = field(default_factory=Counter[str])
+    skipped: Counter[str] = field(default_factory=Counter[str])
     started: float = field(default_factory=time.monotonic)
     recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=12))
 
@@ -93,10 +96,21 @@ class Watch:
         self._open: dict[str, float] = {}
 
     def scan(self, path: Path, wait: pcap.Wait | None = None) -> Iterator[Alert]:
-        """The alerts of a capture, in order. Raises `BadInput` for what is no capture."""
+        """The alerts of a capture or a flow export, in order. Raises `BadInput` for what is neither."""
         windower = Windower(self.guard.seconds, most=200_000, skipped=self.tally.skipped)
-        for flows in stream(pcap.headers(path, self.tally.skipped, wait), windower):
+        for flows in stream(self._packets(path, wait), windower):
             yield from self.see(flows)
+
+    def _packets(self, path: Path, wait: pcap.Wait | None) -> Iterator[Headers]:
+        """Packets of a capture, or those that a NetFlow or IPFIX file's records stand for."""
+        if path.suffix.lower() in (".csv", ".txt") or path.name.lower().endswith(".csv.gz"):
+            if not netflow.recognised(path):
+                raise BadInput(
+                    f"{path}: line 1 names no flow export's columns (addresses, ports, protocol, packets, bytes, "
+                    "start); give a capture, or NetFlow or IPFIX as CSV"
+                )
+            return drawn.headers(path, self.tally.skipped)
+        return pcap.headers(path, self.tally.skipped, wait)
 
     def see(self, batch: Windowed) -> Iterator[Alert]:
         """The alerts of some windows."""
@@ -121,17 +135,17 @@ class Watch:
     def _alerts(self, flows: Windowed, v: Verdicts) -> Iterator[Alert]:
         for d in np.flatnonzero(v.alarm):
             rows = np.flatnonzero(v.volumes.of == d)
+            hit = rows[v.flagged[rows]]
             worst = int(rows[np.argmax(v.flow[rows])])
-            by_volume = bool(v.volume[d] > 0)
-            x = self.guard.encode(flows.take(np.array([worst])))
-            name, address = self.guard.name(x)[0], text(v.volumes.address[d])
-            seconds = float(v.volumes.begin[d]) / 1e6
+            by = "volume" if v.volume[d] > 0 else "evidence" if v.flow[worst] <= 0 or len(hit) > 1 else "flow"
+            address, seconds = text(v.volumes.address[d]), float(v.volumes.begin[d]) / 1e6
             fresh = seconds - self._open.get(address, -np.inf) > HOLD
             self._open[address] = seconds
-            hit = rows[v.flagged[rows]]
+            name = self._named(flows, hit if len(hit) else rows)
             causes: tuple[tuple[str, float, float], ...] = ()
             if self.tally.alerts < self.explained:
-                causes = self._causes(torch.from_numpy(v.volumes.x[d : d + 1]) if by_volume else x, by_volume)
+                x = self.guard.encode(flows.take(np.array([worst])))
+                causes = self._causes(torch.as_tensor(v.volumes.x[d : d + 1]) if by == "volume" else x, by == "volume")
             self.tally.alerts += 1
             self.tally.incidents += fresh
             self.tally.classes[name] += 1
@@ -139,8 +153,13 @@ class Watch:
             yield Alert(
                 seconds, address, name, int(v.volumes.flows[d]), len(hit), int(v.volumes.packets[d]),
                 len(np.unique(flows.source[hit], axis=0)) if len(hit) else 0,
-                float(max(v.volume[d], v.flow[worst])), "volume" if by_volume else "flow", causes, fresh,
+                float(max(v.volume[d], v.flow[worst])), by, causes, fresh,
             )  # fmt: skip
+
+    def _named(self, flows: Windowed, rows: NDArray[np.int64]) -> str:
+        """The attack that most of these flows are nearest to, of at most 64 of them."""
+        some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _NAMED)).astype(np.int64)]
+        return Counter(self.guard.name(self.guard.encode(flows.take(np.unique(some))))).most_common(1)[0][0]
 
     def _causes(self, x: torch.Tensor, by_volume: bool) -> tuple[tuple[str, float, float], ...]:
         schema = self.guard.schema

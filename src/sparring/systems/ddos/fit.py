@@ -1,4 +1,3 @@
-# pyright: standard
 """Training the flow layers: a stack that spars with actions on traffic, and one that sees no field a sender moves."""
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _SMALL_SHARE = {"flows": 0.6, "core": 0.4}
 def columns(schema: Schema, layer: str) -> Tensor:
     """The matrix columns that a layer sees, `(k,)`: "flows" all but `HIDDEN`, "core" those that no sender moves."""
     hidden = {*HIDDEN, *(controlled(schema) if layer == "core" else ())}
-    return torch.from_numpy(schema.indices(n for n in schema.names if n not in hidden))
+    return torch.as_tensor(schema.indices(n for n in schema.names if n not in hidden))
 
 
 def fit_flows(

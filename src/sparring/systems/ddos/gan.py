@@ -1,4 +1,3 @@
-# pyright: standard
 """GAN-made traffic for the training: flows that carry a generator's idea of benign sizes and gaps.
 
 After Abdelaty, Scott-Hayward, Doriguzzi-Corin, Siracusa, "GADoT: GAN-based Adversarial Training for Robust DDoS Attack
@@ -10,17 +9,21 @@ made with the actions, so every flow stays one that can be sent. Sizes and losse
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sparring.attacks.base import Attack, Oracle
 from sparring.engine.run import Run
 from sparring.game import Batch, Game, Task
 from sparring.network.actions import ActionSpace
+from sparring.network.detector import Sparring
 from sparring.objectives import cross_entropy
 from sparring.opponents import WASSERSTEIN, GradientPenalty, perceptron, players
 from sparring.strategies import Alternating
+from sparring.threats.base import ThreatModel
 
 TRAITS = ("Fwd Packet Length Mean", "Fwd IAT Mean", "Total Fwd Packets", "Init_Win_bytes_forward")
 _NOISE, _HIDDEN, _BATCH = 8, 48, 256
@@ -70,8 +73,8 @@ def fit_generator(run: Run, name: str, benign: Tensor, space: ActionSpace, steps
 
 
 @torch.no_grad()
-def disguised(made: torch.nn.Module, x: Tensor, space: ActionSpace, *, generator: torch.Generator) -> Tensor:
-    """Attack rows `(n, width)` changed towards generated traits, as far as the actions of `space` allow."""
+def disguise(made: torch.nn.Module, x: Tensor, space: ActionSpace, *, generator: torch.Generator) -> Tensor:
+    """Action vectors `(n, space.width)` that move attack rows `(n, width)` towards generated traits."""
     schema = space.schema
     wanted = made(torch.randn(len(x), _NOISE, generator=generator)).double().numpy()
     goal = {t: schema[t].raw(wanted[:, i]) for i, t in enumerate(TRAITS)}
@@ -84,5 +87,31 @@ def disguised(made: torch.nn.Module, x: Tensor, space: ActionSpace, *, generator
         "dummy_gap": goal[TRAITS[1]] / 1e6,
         "window": goal[TRAITS[3]],
     }
-    a = np.stack([np.clip((natural[p.name] - p.low) / (p.high - p.low), 0, 1) for p in space.active], axis=1)
-    return torch.from_numpy(space.apply(x.numpy(), a))
+    columns = [np.clip((natural[p.name] - p.low) / (p.high - p.low), 0, 1) for p in space.active]
+    return torch.as_tensor(np.stack(columns, axis=1))
+
+
+def gan_partner(made: torch.nn.Module, x: Tensor, space: ActionSpace) -> Sparring:
+    """A training adversary: rows of `x` `(n, width)` in the generator's disguise; it does not ask the detector."""
+
+    def play(model: torch.nn.Module, rows: Tensor, generator: torch.Generator) -> Tensor:
+        a = disguise(made, x[rows], space, generator=generator)
+        return torch.as_tensor(space.apply(x[rows].numpy(), a.numpy()))
+
+    return play
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disguised(Attack):
+    """On packets: each conversation once, with fresh noise; the attacked guard is not asked.
+
+    `rows` `(n, width)` are the conversations' encoded flows by number, `space` the record actions that are played.
+    """
+
+    made: torch.nn.Module
+    rows: Tensor
+    space: ActionSpace
+
+    def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        a = disguise(self.made, self.rows[x[:, 0].long()], self.space, generator=generator)
+        return threat.project(torch.cat([x[:, :1], a.to(x)], dim=1), x)

@@ -1,4 +1,3 @@
-# pyright: standard
 """A link with a drop-tail queue, and what reaches its far end: the goodput of benign users is what counts.
 
 Time goes in windows. A controller sees each window's arrivals and may change the rules for those that follow.
@@ -38,7 +37,7 @@ class Link:
 class Window:
     """Packets of one window: benign and attack ones that arrived, were blocked by rules, reached the far end.
 
-    `bits` are the benign bits that arrived and that reached the far end; `carried` all bits that did.
+    `bits` are the benign bits that arrived and that reached the far end; `offered` and `carried` all bits that did.
     """
 
     begin: float
@@ -49,6 +48,7 @@ class Window:
     attack_blocked: int
     attack_through: int
     bits: tuple[int, int]
+    offered: int
     carried: int
     rules: int
 
@@ -85,7 +85,7 @@ def carry(
     edges = np.searchsorted(window, np.arange(int(window[0]), int(window[-1]) + 2)) if len(headers) else [0]
     blocked, through = np.zeros(len(headers), dtype=bool), np.zeros(len(headers), dtype=bool)
     rules: tuple[Rule, ...] = ()
-    backlog, clock, out = 0.0, int(headers.time[0]) if len(headers) else 0, []
+    backlog, clock, out = 0.0, int(headers.time[0]) if len(headers) else 0, list[Window]()
     wire = (headers.size + FRAME) * 8
     for k in range(len(edges) - 1):
         part = slice(int(edges[k]), int(edges[k + 1]))
@@ -118,7 +118,7 @@ def apply(rules: tuple[Rule, ...], h: Headers) -> Mask:
 def bucket(time: NDArray[np.int64], rate: float) -> Mask:
     """Which packets a token bucket of `rate` per second lets through."""
     most = max(rate / 5, 5.0)
-    tokens, last, out = most, int(time[0]), []
+    tokens, last, out = most, int(time[0]), list[bool]()
     for t in time.tolist():
         tokens = min(most, tokens + (t - last) * rate / 1e6)
         last = t
@@ -133,7 +133,7 @@ def queue(
     """Which packets a drop-tail queue takes; the backlog in bits and the time at the end."""
     room, speed = link.capacity * link.queue, link.capacity / 1e6
     fits = np.zeros(len(time), dtype=bool)
-    taken = []
+    taken = list[int]()
     for i, (t, b) in enumerate(zip(time.tolist(), bits.tolist(), strict=True)):
         backlog = max(backlog - (t - clock) * speed, 0.0)
         clock = t
@@ -155,6 +155,7 @@ def _counted(begin: float, attack: Mask, stopped: Mask, done: Mask, wire: NDArra
         int((attack & stopped).sum()),
         int((attack & done).sum()),
         (int(wire[benign].sum()), int(wire[benign & done].sum())),
+        int(wire.sum()),
         int(wire[done].sum()),
         rules,
     )

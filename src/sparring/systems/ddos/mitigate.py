@@ -1,10 +1,12 @@
-# pyright: standard
 """From verdicts to rules: a decision tree on packet headers, flagged sources, and a bucket for strangers.
 
-Three stages, each used only for what the one before leaves. (1) A decision tree separates the flagged packets from
-benign ones by protocol, ports, size and flags; leaves that hardly touch benign traffic become drop rules. (2) Sources
-that the detector flags in a window are dropped by address. (3) While what passes still fills the link, sources that
-were not there before the attack share the room that the known ones leave, so shaped bots cannot crowd them out.
+Every rule speaks of traffic toward the destinations under attack and of nothing else. Four stages, each used only for
+what the one before leaves. (1) A decision tree separates the flagged packets from benign ones by protocol, ports, size
+and flags; leaves that hardly touch benign traffic become drop rules. (2) Sources that the detector flags are dropped by
+address, or by prefix where the flagged ones fill it. Then, while the volume alarms and what passes still fills the
+link: (3) a second tree, without ports, between all strangers' packets to the victim and benign ones, because a flood of
+packets that are ordinary one by one is not ordinary in sum; (4) sources that were not there before the attack share the
+room that all others leave, so shaped bots cannot crowd them out.
 """
 
 from __future__ import annotations
@@ -15,75 +17,98 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.network.destinations import Destinations
-from sparring.network.headers import Headers, empty, joined, text
+from sparring.network.headers import Headers, empty, joined, prefix_of, text
 from sparring.network.windows import Windowed, windowed
 from sparring.systems.ddos.link import FRAME, apply
-from sparring.systems.ddos.model import Guard, Verdicts
-from sparring.systems.ddos.rules import FLAGS, Range, Rule
+from sparring.systems.ddos.model import Guard, Memory, Verdicts
+from sparring.systems.ddos.rules import Rule
+from sparring.systems.ddos.tree import PORTLESS, tree_rules
 
-_FIELDS = ("tcp", "udp", "target port", "source port", "size", *FLAGS)
-_REFERENCE, _SAMPLE, _MOST_SOURCES = 20_000, 6_000, 8_192
-_BENIGN_COST, _SPARED_COST, _PURITY = 0.005, 0.08, 0.85
-"""Of benign packets the tree's rules for everybody may match this share, those that spare known sources the other one;
-each leaf must be this pure."""
-_MEMORY = 20_000
+_REFERENCE, _SAMPLE, _RECENT = 20_000, 6_000, 20_000
+_MOST_SOURCES, _MOST_KNOWN, _MOST_VICTIMS = 8_192, 65_536, 64
 _FULL = 0.85
-"""Share of the capacity up to which nothing needs to be limited."""
+"""Share of the capacity up to which nothing needs to be dropped or limited."""
+_ENOUGH = 20
+"""Flagged packets from which a tree is grown."""
+_PURE = 0.9
+"""Purity of the excess tree's leaves: packets of this kind are nine times as common as in benign traffic."""
+_SURGE = 4.0
+"""A source known from quiet times is dropped when its flagged packets are this many times the most it ever sent."""
+_DENSE = 24
+"""Flagged addresses in one /24, none of them known, from which the prefix stands for them."""
+
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Victims:
+    """The destinations that rules speak of: `address` `(k, 2)` and in text; whether their volume is what alarms."""
+
+    address: NDArray[np.uint64]
+    names: tuple[str, ...]
+    flooded: bool
+
+    @classmethod
+    def of(cls, v: Verdicts) -> Victims:
+        """The flooded destinations, or where volume shows none all in alarm; the busiest first, 64 at most."""
+        flooded = v.alarm & (v.volume > 0)
+        rows = np.flatnonzero(flooded if flooded.any() else v.alarm)
+        rows = rows[np.argsort(-v.volumes.packets[rows], kind="stable")]
+        _, first = np.unique(_one(v.volumes.address[rows]), return_index=True)
+        address = v.volumes.address[rows[np.sort(first)]][:_MOST_VICTIMS]
+        return cls(address, tuple(text(a) for a in address), bool(flooded.any()))
+
+    def toward(self, h: Headers) -> Mask:
+        """Which packets go to one of them."""
+        return _among(h.target, self.address)
 
 
 @dataclass
 class Mitigator:
     """A `link.Controller`: judges each window's arrivals and keeps the rules that follow from it.
 
-    `capacity` of the protected link in bit/s (None: unknown, stage 3 is off); `expires` seconds after which a rule
-    that is not confirmed goes. `alarms` are the times at which some destination was under attack.
+    With `capacity`, bit/s of the protected link, rules are made only while arrivals fill it, and stages 3 and 4 are
+    on; with None every alarm makes rules. `expires` seconds after which a rule that is not confirmed goes. `alarms` are
+    the times at which some destination was under attack.
     """
 
     guard: Guard
     capacity: float | None = None
     expires: float = 30.0
-    memory: Destinations = field(default_factory=Destinations)
-    alarms: list[float] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
+    alarms: list[float] = field(default_factory=list[float])
     last: Verdicts | None = None
-    _known: NDArray[np.uint64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.uint64))
+    _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _quiet: Headers = field(default_factory=empty)
     _recent: Headers = field(default_factory=empty)
-    _rules: dict[str, tuple[Rule, float]] = field(default_factory=dict)
+    _rules: dict[str, tuple[Rule, float]] = field(default_factory=dict[str, tuple[Rule, float]])
 
     def decide(self, arrivals: Headers, begin: float) -> tuple[Rule, ...]:
         """The rules from this window on."""
-        self._rules = {k: (r, t) for k, (r, t) in self._rules.items() if t > begin}
         if len(arrivals):
             flows = windowed(arrivals, round(self.guard.seconds * 1e6))
             return self.follow(flows, self.guard.judge(flows, self.memory), begin)
+        self._expire(begin)
         return self.rules
 
     def follow(self, flows: Windowed, verdicts: Verdicts, begin: float) -> tuple[Rule, ...]:
         """The rules after the verdicts on a window's flows."""
         self.last = verdicts
-        calm = self.capacity is not None and self._load(flows.headers) <= _FULL * self.capacity
-        if calm or not verdicts.alarm.any():
-            self._learn(flows, verdicts)
+        self._expire(begin)
         if verdicts.alarm.any():
             self.alarms.append(begin)
-        if calm or not verdicts.alarm.any():
+        full = self.capacity is None or _bits(flows.headers, self.guard.seconds) > _FULL * self.capacity
+        if not (full and verdicts.alarm.any()):
+            self._learn(flows, verdicts)
             return self.rules
-        flagged = verdicts.flagged & verdicts.alarm[verdicts.volumes.of]
-        flooded = (verdicts.volume > 0) & verdicts.alarm
-        victims = [text(a) for a in np.unique(verdicts.volumes.address[verdicts.alarm], axis=0)][:64]
-        h, bad = flows.headers, flagged[flows.flow] & flows.forward
-        toward = np.isin(h.target[:, 1], np.unique(verdicts.volumes.address[verdicts.alarm, 1]))
-        bad &= toward
-        recent = joined([self._recent, h.take(_some(np.flatnonzero(bad)))])
-        self._recent = recent.take(slice(max(len(recent) - _MEMORY, 0), None))
-        if bad.sum() >= 20:
-            self._rules = {k: v for k, v in self._rules.items() if not v[0].reason.startswith("tree")}
-            for rule in self._tree(self._recent, h.take(_some(np.flatnonzero(~bad))), victims):
-                self._keep(rule, begin)
-        self._sources(flows, flagged, begin)
-        if self.capacity is not None and flooded.any():
-            self._strangers(h, begin)
+        victims = Victims.of(verdicts)
+        flagged = verdicts.flagged & _among(verdicts.volumes.address[verdicts.volumes.of], victims.address)
+        self._tree(flows, flagged, victims, begin)
+        self._sources(flows, flagged, victims, begin)
+        if victims.flooded:
+            self._excess(flows.headers, victims, begin)
+            self._strangers(flows.headers, victims, begin)
         return self.rules
 
     @property
@@ -93,126 +118,131 @@ class Mitigator:
 
     def _keep(self, rule: Rule, begin: float) -> None:
         key = repr(replace(rule, rate=0.0, known=(), reason="", sources=()))
-        self._rules[key] = (replace(rule, expires=self.expires), begin + self.expires)
+        self._rules[key] = (rule, begin + self.expires)
+
+    def _expire(self, begin: float) -> None:
+        self._rules = {k: (r, t) for k, (r, t) in self._rules.items() if t > begin}
+
+    def _forget(self, stage: str) -> None:
+        self._rules = {k: v for k, v in self._rules.items() if not v[0].reason.startswith(stage)}
 
     def _learn(self, flows: Windowed, verdicts: Verdicts) -> None:
-        """In quiet windows: who is here, and what ordinary packets look like."""
-        good = ~verdicts.flagged[flows.flow]
-        calm = flows.headers.take(np.flatnonzero(good))
+        """In quiet windows: who is here and how much each sends, and what ordinary packets look like."""
+        calm = flows.headers.take(np.flatnonzero(~verdicts.flagged[flows.flow]))
         both = joined([self._quiet, calm])
         self._quiet = both.take(slice(max(len(both) - _REFERENCE, 0), None))
-        self._known = np.unique(np.concatenate([self._known, np.unique(calm.source, axis=0)]), axis=0)[:65_536]
+        address, count = np.unique(calm.source, axis=0, return_counts=True)
+        for key, packets in zip((a.tobytes() for a in address), count.tolist(), strict=True):
+            self._known[key] = max(self._known.pop(key, 0), packets)  # the last seen stand last
+        while len(self._known) > _MOST_KNOWN:
+            self._known.pop(next(iter(self._known)))
 
-    def _load(self, h: Headers) -> float:
-        """Bits per second that arrive in a window."""
-        return float((h.size + FRAME).sum()) * 8 / self.guard.seconds
+    def _exempt(self) -> tuple[str, ...]:
+        """The sources seen last in quiet times, in text."""
+        keys = list(self._known)[-_MOST_SOURCES:]
+        return tuple(text(np.frombuffer(k, dtype=np.uint64)) for k in keys)
 
-    def _tree(self, attack: Headers, other: Headers, victims: list[str]) -> list[Rule]:
-        """Leaves of a tree between the flagged packets and benign ones, as drop rules.
+    def _usual(self, address: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """The most packets that each address `(k, 2)` sent in a quiet window; -1 where it was not there."""
+        return np.array([self._known.get(a.tobytes(), -1) for a in address], dtype=np.int64)
 
-        Leaves that hardly touch benign traffic hold for everybody; those that touch some of it spare known sources.
-        """
-        from sklearn.tree import DecisionTreeClassifier
+    def _tree(self, flows: Windowed, flagged: Mask, victims: Victims, begin: float) -> None:
+        """Stage 1: what the flagged packets have in common."""
+        h = flows.headers
+        bad = flagged[flows.flow] & victims.toward(h)
+        recent = joined([self._recent, h.take(_some(np.flatnonzero(bad)))])
+        self._recent = recent.take(slice(max(len(recent) - _RECENT, 0), None))
+        if bad.sum() < _ENOUGH:
+            return
+        self._forget("tree")
+        for rule in tree_rules(self._recent, self._benign(h, victims), victims.names,
+                               known=self._exempt(), expires=self.expires):  # fmt: skip
+            self._keep(rule, begin)
 
-        benign = joined([self._quiet.take(_some(np.arange(len(self._quiet)))), other])
-        if len(benign) == 0:
-            return []
-        x = np.concatenate([_fields(attack), _fields(benign)])
-        y = np.r_[np.ones(len(attack)), np.zeros(len(benign))]
-        tree = DecisionTreeClassifier(
-            max_leaf_nodes=24, min_samples_leaf=max(len(y) // 400, 5), class_weight="balanced", random_state=0
-        ).fit(x, y)
-        leaf = tree.apply(x)
-        found = []
-        for node in np.unique(leaf):
-            hits, harm = (leaf[y == 1] == node).mean(), (leaf[y == 0] == node).mean()
-            if hits >= 0.01 and hits / (hits + harm) >= _PURITY:
-                found.append((harm / hits, harm, hits, int(node)))
-        rules, spent = [], 0.0
-        exempt = tuple(text(a) for a in self._known[:_MOST_SOURCES])
-        for _, harm, hits, node in sorted(found):
-            spent += harm
-            if spent > _SPARED_COST:
-                break
-            known = exempt if spent > _BENIGN_COST else ()
-            reason = f"tree: {hits:.0%} of the flagged packets, {harm:.2%} of benign ones"
-            conditions = _conditions(tree.tree_, node)
-            rules += [Rule("drop", victim, known=known, reason=reason, **conditions) for victim in victims]
-        return rules
+    def _excess(self, h: Headers, victims: Victims, begin: float) -> None:
+        """Stage 3: what the strangers' packets have in common that the link still carries, and benign ones lack."""
+        passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
+        if not self._too_full(passing):
+            return
+        strange = np.flatnonzero(self._strange(passing, victims))
+        if len(strange) < _ENOUGH:
+            return
+        self._forget("excess")
+        for rule in tree_rules(passing.take(_some(strange)), self._benign(h, victims), victims.names, label="excess",
+                               fields=PORTLESS, purity=_PURE, known=self._exempt(), expires=self.expires):  # fmt: skip
+            self._keep(rule, begin)
 
-    def _sources(self, flows: Windowed, flagged: NDArray[np.bool_], begin: float) -> None:
-        """Sources, not known from quiet times, whose flows are flagged in this window."""
-        source = flows.source[flagged]
-        strangers = ~np.isin(_one(source), _one(self._known))
-        address, packets = np.unique(source[strangers], axis=0, return_inverse=True)
+    def _benign(self, h: Headers, victims: Victims) -> Headers:
+        """Packets of quiet times, and those of now that go elsewhere: toward a victim, unflagged is not yet benign."""
+        elsewhere = np.flatnonzero(~victims.toward(h))
+        return joined([self._quiet.take(_some(np.arange(len(self._quiet)))), h.take(_some(elsewhere))])
+
+    def _sources(self, flows: Windowed, flagged: Mask, victims: Victims, begin: float) -> None:
+        """Stage 2: sources with flagged flows: strangers, and known ones that send far more than they ever did."""
+        address, of = np.unique(flows.source[flagged], axis=0, return_inverse=True)
         if len(address) == 0:
             return
-        weight = np.bincount(packets.reshape(-1), flows.packets[flagged][strangers], minlength=len(address))
-        top = address[np.argsort(-weight)[:_MOST_SOURCES]]
-        old = [r.sources for r, _ in self._rules.values() if r.reason.startswith("sources")]
-        names = tuple(dict.fromkeys([*(text(a) for a in top), *(n for s in old for n in s)]))[:_MOST_SOURCES]
-        self._rules = {k: v for k, v in self._rules.items() if not v[0].reason.startswith("sources")}
-        self._keep(Rule("drop", sources=names, reason=f"sources: {len(names)} with flagged flows"), begin)
-
-    def _strangers(self, h: Headers, begin: float) -> None:
-        """A token bucket for all that was not here before, if the rules so far leave the link too full."""
-        drops = tuple(r for r in self.rules if r.action == "drop")
-        passing = h.take(np.flatnonzero(~apply(drops, h)))
-        bits = (passing.size + FRAME) * 8 / self.guard.seconds
-        capacity = float(self.capacity or 0)
-        if bits.sum() <= _FULL * capacity:
+        weight = np.bincount(of.reshape(-1), flows.packets[flagged], minlength=len(address))
+        usual = self._usual(address)
+        top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual))
+        top = top[np.argsort(-weight[top], kind="stable")][:_MOST_SOURCES]
+        if len(top) == 0:
             return
-        known = np.isin(_one(passing.source), _one(self._known))
-        room = max(_FULL * capacity - bits[known].sum(), 0.05 * capacity)
-        mean = float(bits[~known].mean() * self.guard.seconds) if (~known).any() else 4_000.0
-        exempt = tuple(text(a) for a in self._known[:_MOST_SOURCES])
+        old = [r.sources for r, _ in self._rules.values() if r.reason.startswith("sources")]
+        fresh = self._gathered(address[top])
+        names = tuple(dict.fromkeys([*fresh, *(n for s in old for n in s)]))[:_MOST_SOURCES]
+        self._forget("sources")
+        reason = f"sources: {len(names)} addresses or prefixes with flagged flows"
+        self._keep(Rule("drop", victims.names, names, expires=self.expires, reason=reason), begin)
+
+    def _gathered(self, address: NDArray[np.uint64]) -> list[str]:
+        """Addresses in text, those of a /24 that they fill as the prefix."""
+        prefix = [prefix_of(a, 24) if a[0] == 0 else "" for a in address]
+        spared = {prefix_of(np.frombuffer(k, dtype=np.uint64), 24) for k in self._known if k[:8] == bytes(8)}
+        names, count = np.unique(prefix, return_counts=True)
+        dense = {n for n, c in zip(names.tolist(), count.tolist(), strict=True) if n and c >= _DENSE} - spared
+        return [p if p in dense else text(a) for p, a in zip(prefix, address, strict=True)]
+
+    def _strangers(self, h: Headers, victims: Victims, begin: float) -> None:
+        """Stage 4: a token bucket for strangers on their way to a victim, if all drops leave the link too full."""
+        passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
+        strange = self._strange(passing, victims)
+        if not (self._too_full(passing) and strange.any()):
+            return
+        bits = (passing.size + FRAME) * 8
+        capacity = float(self.capacity or 0)
+        room = max(_FULL * capacity - bits[~strange].sum() / self.guard.seconds, 0.02 * capacity)
+        exempt = self._exempt()
         reason = f"strangers: {len(exempt)} known sources go first"
-        self._keep(Rule("limit", known=exempt, rate=max(room / mean, 10.0), reason=reason), begin)
+        rate = max(room / float(bits[strange].mean()), 10.0)
+        self._keep(Rule("limit", victims.names, known=exempt, rate=rate, expires=self.expires, reason=reason), begin)
+
+    def _drops(self) -> tuple[Rule, ...]:
+        return tuple(r for r in self.rules if r.action == "drop")
+
+    def _too_full(self, h: Headers) -> bool:
+        return self.capacity is not None and _bits(h, self.guard.seconds) > _FULL * self.capacity
+
+    def _strange(self, h: Headers, victims: Victims) -> Mask:
+        """Packets on their way to a victim from sources that were not here in quiet times."""
+        address, of = np.unique(h.source, axis=0, return_inverse=True)
+        return (self._usual(address) < 0)[of.reshape(-1)] & victims.toward(h)
+
+
+def _bits(h: Headers, seconds: float) -> float:
+    """Bits per second on the wire."""
+    return float((h.size + FRAME).sum()) * 8 / seconds
 
 
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most `_SAMPLE` of them, evenly spread."""
+    """At most 6,000 of them, evenly spread."""
     return rows if len(rows) <= _SAMPLE else rows[np.linspace(0, len(rows) - 1, _SAMPLE).astype(np.int64)]
+
+
+def _among(address: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which addresses `(k, 2)` are one of the wanted."""
+    return np.isin(_one(address), _one(wanted))
 
 
 def _one(address: NDArray[np.uint64]) -> NDArray[Any]:
     return np.ascontiguousarray(address).view("V16").reshape(-1)
-
-
-def _fields(h: Headers) -> NDArray[np.float64]:
-    bits = [(h.flags & bit) > 0 for bit in FLAGS.values()]
-    columns = (h.protocol == 6, h.protocol == 17, h.target_port, h.source_port, h.size, *bits)
-    return np.column_stack([np.asarray(c, dtype=np.float64) for c in columns])
-
-
-def _conditions(tree: Any, node: int) -> dict[str, Any]:
-    """The way from the root to a leaf as conditions of a rule."""
-    low, high = dict.fromkeys(_FIELDS, -np.inf), dict.fromkeys(_FIELDS, np.inf)
-    at = node
-    while at:
-        parent = int(np.flatnonzero((tree.children_left == at) | (tree.children_right == at))[0])
-        name, cut = _FIELDS[tree.feature[parent]], float(tree.threshold[parent])
-        if tree.children_left[parent] == at:
-            high[name] = min(high[name], cut)
-        else:
-            low[name] = max(low[name], cut)
-        at = parent
-
-    def span(name: str, most: int) -> Range | None:
-        if np.isinf(low[name]) and np.isinf(high[name]):
-            return None
-        return int(max(np.floor(low[name]) + 1, 0)), int(min(np.floor(high[name]), most))
-
-    protocol = next((p for p in ("tcp", "udp") if low[p] > 0), "")
-    if not protocol and high["tcp"] < 1 and high["udp"] >= 1:
-        protocol = "udp"
-    flags = [f for f in FLAGS if not (np.isinf(low[f]) and np.isinf(high[f]))]
-    ports, source_ports = span("target port", 65_535), span("source port", 65_535)
-    return {
-        "protocol": "tcp" if flags and not protocol else protocol or ("udp" if ports and high["tcp"] < 1 else ""),
-        "ports": ports,
-        "source_ports": source_ports,
-        "size": span("size", 65_535),
-        "set": tuple(f for f in flags if low[f] > 0),
-        "unset": tuple(f for f in flags if high[f] < 1),
-    }

@@ -1,10 +1,9 @@
-# pyright: standard
 """The detector: a score for every flow in a window and one for every destination, joined into one verdict."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from sparring.network.detector import Detector
 from sparring.network.detector.families import Families
 from sparring.network.schema import Schema
 from sparring.network.windows import Windowed
+from sparring.systems.ddos.evidence import Evidence
 
 _CHUNK = 4096
 
@@ -24,17 +24,26 @@ _CHUNK = 4096
 class Verdicts:
     """What the detector says of the flows (n) and destinations (m) of some windows.
 
-    `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold. `flagged` `(n,)`
-    are the flows called attacks, `alarm` `(m,)` the destinations under attack; `score` `(n,)` is the joint logit
-    whose sign `flagged` is.
+    `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold; `evidence` `(m,)`
+    the running sums. `flagged` `(n,)` are the flows called attacks, `alarm` `(m,)` the destinations under attack;
+    `score` `(n,)` is the joint logit whose sign `flagged` is.
     """
 
     volumes: Volumes
     flow: NDArray[np.float64]
     volume: NDArray[np.float64]
+    evidence: NDArray[np.float64]
     score: NDArray[np.float64]
     flagged: NDArray[np.bool_]
     alarm: NDArray[np.bool_]
+
+
+@dataclass
+class Memory:
+    """What is remembered of destinations from window to window: usual volumes and running evidence."""
+
+    volumes: Destinations = field(default_factory=Destinations)
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 @dataclass(frozen=True)
@@ -46,8 +55,9 @@ class Guard:
     `max(flow, min(flow + lenience, volume))`, so an attacker who lowers it has beaten every part. `lenience` is the
     logarithm of how much more often a benign flow may be flagged in a flood (5 % over 2 %: 0.92).
 
-    A destination is under attack if its volume logit is positive, or if its most suspicious flow would stand out
-    among that many benign ones (Bonferroni: logit - log(flows) + `strictness` > 0).
+    A destination is under attack if its volume logit is positive, if its most suspicious flow would stand out among
+    that many benign ones (Bonferroni: logit - log(flows) + `strictness` > 0), or if the running evidence of its flows
+    is above `limit`.
     """
 
     schema: Schema
@@ -57,11 +67,12 @@ class Guard:
     false_alarms: float = 0.02
     lenience: float = math.log(0.05 / 0.02)
     strictness: float = math.log(0.002 / 0.02)
+    limit: float = 4.0
     families: Families | None = None
 
     def encode(self, flows: Windowed) -> Tensor:
         """The flows' matrix `(n, schema.width)` float64."""
-        return torch.from_numpy(self.schema.encode(flows.table))
+        return torch.as_tensor(self.schema.encode(flows.table))
 
     @torch.no_grad()
     def flow_logits(self, x: Tensor) -> Tensor:
@@ -71,21 +82,23 @@ class Guard:
         # Floods repeat themselves: equal rows are scored once.
         rows = np.ascontiguousarray(x.numpy()).view(f"V{8 * x.shape[1]}").reshape(-1)
         _, first, back = np.unique(rows, return_index=True, return_inverse=True)
-        different = x[torch.from_numpy(first)]
-        parts = [self.flows(part) for part in different.split(_CHUNK)]
-        return torch.cat(parts)[torch.from_numpy(back.reshape(-1))]
+        different = x[torch.as_tensor(first)]
+        parts = [self.flows(part) for part in torch.split(different, _CHUNK)]
+        return torch.cat(parts)[torch.as_tensor(back.reshape(-1))]
 
     @torch.no_grad()
-    def judge(self, flows: Windowed, memory: Destinations) -> Verdicts:
-        """Verdicts of the flows of some windows; `memory` carries the destinations' levels from call to call."""
-        volumes = memory.add(flows)
+    def judge(self, flows: Windowed, memory: Memory) -> Verdicts:
+        """Verdicts of the flows of some windows; `memory` carries what was seen before from call to call."""
+        volumes = memory.volumes.add(flows)
         flow = self.flow_logits(self.encode(flows)).numpy()
-        volume = self.volume(torch.from_numpy(volumes.x)).numpy() if len(volumes) else np.zeros(0)
+        volume = self.volume(torch.as_tensor(volumes.x)).numpy() if len(volumes) else np.zeros(0)
+        evidence = memory.evidence.add(volumes.begin, volumes.address, volumes.of, flow)
         score = np.maximum(flow, np.minimum(flow + self.lenience, volume[volumes.of]))
         worst = np.full(len(volumes), -np.inf)
         np.maximum.at(worst, volumes.of, flow)
-        alarm = (volume > 0) | (worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0)
-        return Verdicts(volumes, flow, volume, score, score > 0, alarm)
+        stands_out = worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0
+        alarm = (volume > 0) | stands_out | (evidence > self.limit)
+        return Verdicts(volumes, flow, volume, evidence, score, score > 0, alarm)
 
     def name(self, x: Tensor) -> list[str]:
         """The attack class nearest to each row; "attack" where no classes were learnt."""

@@ -1,16 +1,13 @@
-# pyright: standard
 """Actions on packets: what a bot changes in its conversations, and the round trip through a capture file.
 
-A conversation of the attack is padded, stretched, prolonged by dummies, given another tcp window. The search asks
-the whole detector, windows and all. What counts in the end is the capture: the changed packets are written to pcap
-among everybody else's, read again, cut into windows and judged.
+A conversation of the attack is padded, stretched, prolonged by dummies, given another tcp window, spread over more
+sources. The search asks the whole detector, windows and all. What counts in the end is the capture: the changed
+packets are written to pcap among everybody else's, read again, cut into windows and judged.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,11 +19,11 @@ from torch import Tensor, nn
 
 from sparring.network import pcap, writer
 from sparring.network.actions import Parameter
-from sparring.network.destinations import Destinations
 from sparring.network.flows import PSH, Packets, features
 from sparring.network.generator.scene import Staged
 from sparring.network.headers import Headers, joined
-from sparring.systems.ddos.model import Guard
+from sparring.network.windows import windowed
+from sparring.systems.ddos.model import Guard, Memory
 
 Ints = NDArray[np.int64]
 STRONG = (
@@ -36,21 +33,27 @@ STRONG = (
     Parameter("dummies", "dummy_size", 0, 1_400, integer=True),
     Parameter("dummies", "dummy_gap", 0, 1.0),
     Parameter("window", "window", -1, 65_535, integer=True),
+    Parameter("spread", "spread", 1, 8, integer=True),
 )
-"""The strong actions; their limits are those of the record actions in `network.actions`."""
+"""The strong actions; their limits are those of the record actions in `network.actions`, which know no `spread`."""
+_STEP = 0x01000F
+"""From one of a bot's further addresses to the next."""
+EVERYTHING = ("pad", "stretch", "dummies", "window", "spread")
 
 
 @dataclass(frozen=True)
 class Conversations:
     """Attack conversations, n of them, each in order of time: packets with `flow` 0 to n - 1.
 
-    `forward` is what the attacker's side sent; `protocol` and `port` `(n,)`; `begin` `(n,)` microseconds.
+    `forward` is what the attacker's side sent, `part` which of its sources (0 without the action "spread"), one
+    entry a packet; `begin` `(n,)` microseconds.
     """
 
     headers: Headers
     flow: Ints
     forward: NDArray[np.bool_]
     begin: Ints
+    part: Ints
 
     def __len__(self) -> int:
         return len(self.begin)
@@ -64,8 +67,8 @@ class Conversations:
         """These conversations, in this order, repeated where asked for again."""
         length = np.diff(self.edges)[which]
         flow = np.repeat(np.arange(len(which)), length)
-        rows = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + self.edges[which][flow]
-        return Conversations(self.headers.take(rows), flow, self.forward[rows], self.begin[which])
+        rows = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length) + self.edges[which][flow]
+        return Conversations(self.headers.take(rows), flow, self.forward[rows], self.begin[which], self.part[rows])
 
 
 def conversations(staged: Staged, chosen: Ints) -> Conversations:
@@ -76,7 +79,7 @@ def conversations(staged: Staged, chosen: Ints) -> Conversations:
     h, number = h.take(order), number[order]
     first = np.searchsorted(number, np.arange(len(chosen)))
     forward = (h.source == h.source[first][number]).all(1) & (h.source_port == h.source_port[first][number])
-    return Conversations(h, number, forward, h.time[first])
+    return Conversations(h, number, forward, h.time[first], np.zeros(len(h), dtype=np.int64))
 
 
 def act(c: Conversations, values: dict[str, NDArray[np.float64]]) -> Conversations:
@@ -94,9 +97,9 @@ def act(c: Conversations, values: dict[str, NDArray[np.float64]]) -> Conversatio
     )
     count = np.rint(values["dummies"]).astype(np.int64)
     if not count.any():
-        return Conversations(changed, c.flow, own, c.begin)
+        return spread(Conversations(changed, c.flow, own, c.begin, c.part), values["spread"])
     flow = np.repeat(np.arange(len(c)), count)
-    nth = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + 1
+    nth = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count) + 1
     like = changed.take(c.edges[:-1][flow])  # a dummy looks like the first packet, of another size
     last = changed.time[c.edges[1:] - 1]
     extra = replace(
@@ -109,7 +112,26 @@ def act(c: Conversations, values: dict[str, NDArray[np.float64]]) -> Conversatio
     number = np.concatenate([c.flow, flow])
     order = np.lexsort((both.time, number))
     forward = np.concatenate([own, np.ones(len(flow), dtype=bool)])[order]
-    return Conversations(both.take(order), number[order], forward, c.begin)
+    done = Conversations(both.take(order), number[order], forward, c.begin, np.zeros(len(order), dtype=np.int64))
+    return spread(done, values["spread"])
+
+
+def spread(c: Conversations, sources: NDArray[np.float64]) -> Conversations:
+    """The packets of each conversation dealt out to so many sources `(n,)`, in turn.
+
+    Only where nobody answered: an answer would go to the address that sent, and so would the rest of the connection.
+    """
+    alone = np.ones(len(c), dtype=bool)
+    alone[c.flow[~c.forward]] = False
+    k = np.where(alone, np.maximum(np.rint(sources).astype(np.int64), 1), 1)
+    if (k == 1).all():
+        return c
+    nth = np.arange(len(c.flow)) - c.edges[:-1][c.flow]
+    part = nth % k[c.flow]
+    address = c.headers.source.copy()
+    low = address[:, 1] & np.uint64(0xFFFFFFFF)
+    address[:, 1] = (address[:, 1] ^ low) | ((low + part.astype(np.uint64) * np.uint64(_STEP)) & np.uint64(0xFFFFFFFF))
+    return replace(c, headers=replace(c.headers, source=address), part=part)
 
 
 @dataclass(frozen=True)
@@ -117,7 +139,7 @@ class PacketSpace:
     """The actions that an attacker may use; an action vector lies in [0, 1]^m, 0 is "not done"."""
 
     parameters: tuple[Parameter, ...] = STRONG
-    actions: tuple[str, ...] = ("pad", "stretch", "dummies", "window")
+    actions: tuple[str, ...] = EVERYTHING
 
     @property
     def active(self) -> tuple[Parameter, ...]:
@@ -149,7 +171,7 @@ class PacketSpace:
         return out | {p.name: p.value(a[:, i]) for i, p in enumerate(self.active)}
 
 
-class Attacked(nn.Module):
+class Played(nn.Module):
     """The guard as a model of `[number of a conversation | action vector]`: the highest score of its windows.
 
     `volume` `(n,)` is the logit that the conversation's destination has while the rest of the botnet is at work; one
@@ -160,36 +182,55 @@ class Attacked(nn.Module):
         super().__init__()
         self.guard, self.made, self.space, self.volume = guard, made, space, volume
 
+    @classmethod
+    def among(cls, guard: Guard, made: Conversations, everybody: Headers) -> Played:
+        """Conversations of a scene with all its packets; every action is allowed."""
+        volumes = guard.judge(windowed(everybody, round(guard.seconds * 1e6)), Memory())
+        keys = zip(volumes.volumes.begin.tolist(), (a.tobytes() for a in volumes.volumes.address), strict=True)
+        logit = dict(zip(keys, volumes.volume.tolist(), strict=True))
+        first = made.edges[:-1]
+        length = round(guard.seconds * 1e6)
+        begin = made.headers.time[first] // length * length
+        target = [a.tobytes() for a in made.headers.target[first]]
+        found = [logit.get(key, -np.inf) for key in zip(begin.tolist(), target, strict=True)]
+        return cls(guard, made, PacketSpace(), np.array(found))
+
+    def on(self, space: PacketSpace) -> Played:
+        """The same with other actions."""
+        return Played(self.guard, self.made, space, self.volume)
+
     def forward(self, packed: Tensor) -> Tensor:
         number = packed[:, 0].detach().numpy().astype(np.int64)
         values = self.space.values(packed[:, 1:].detach().numpy().astype(np.float64))
-        changed = act(self.made.take(number), values)
-        x, owner = windows_of(changed, self.guard)
+        x, owner = windows_of(act(self.made.take(number), values), self.guard)
         flow = self.guard.flow_logits(x).numpy()
         score = np.maximum(flow, np.minimum(flow + self.guard.lenience, self.volume[number][owner]))
         worst = np.full(len(packed), -np.inf)
         np.maximum.at(worst, owner, score)
-        return torch.from_numpy(worst)
+        return torch.as_tensor(worst)
 
 
 def windows_of(c: Conversations, guard: Guard) -> tuple[Tensor, Ints]:
     """Encoded flows within windows of conversations, and whose each is."""
-    h = c.headers
-    window = h.time // round(guard.seconds * 1e6)
-    new = np.concatenate([[True], (c.flow[1:] != c.flow[:-1]) | (window[1:] != window[:-1])])
+    window = c.headers.time // round(guard.seconds * 1e6)
+    order = np.lexsort((c.headers.time, window, c.part, c.flow))
+    h, flow, part, window, sent = c.headers.take(order), c.flow[order], c.part[order], window[order], c.forward[order]
+    changes = [(v[1:] != v[:-1]) for v in (flow, part, window)]
+    new = np.concatenate([[True], np.any(changes, axis=0)])
     number, first = np.cumsum(new) - 1, np.flatnonzero(new)
-    forward = c.forward == c.forward[first][number]
-    p = Packets(number, h.time, forward, h.payload, h.header, h.flags, h.window)
+    p = Packets(number, h.time, sent == sent[first][number], h.payload, h.header, h.flags, h.window)
     code = np.full(256, 2)
     code[6], code[17] = 0, 1
-    port = np.where(c.forward[first], h.target_port[first], h.source_port[first])
-    return torch.from_numpy(guard.schema.encode(features(p, code[h.protocol[first]], port))), c.flow[first]
+    return torch.as_tensor(guard.schema.encode(features(p, code[h.protocol[first]], h.target_port[first]))), flow[first]
 
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What came back from the capture: per attacked conversation whether a window of it was flagged, `(n,)`; per
-    window of an attacked destination whether it was in alarm; packets written and read."""
+    """What came back from the capture.
+
+    `flagged` `(n,)` is whether a window of the attacked conversation was called an attack; `alarms` counts the windows
+    of attacked destinations that were in alarm, and all of them; `packets` were written and read.
+    """
 
     flagged: NDArray[np.bool_]
     alarms: tuple[int, int]
@@ -204,40 +245,26 @@ def round_trip(guard: Guard, rest: Headers, attacked: Conversations, path: Path 
     """
     with tempfile.TemporaryDirectory() as folder:
         file = path or Path(folder) / "attacked.pcap"
-        everything = joined([rest, attacked.headers]).ordered()
-        writer.write(file, everything)
-        skipped: Counter[str] = Counter()
-        from sparring.network.windows import windowed
-
-        back = joined(list(pcap.headers(file, skipped)))
-    flows = windowed(back.ordered(), round(guard.seconds * 1e6))
-    verdicts = guard.judge(flows, Destinations())
-    hit = {_ends(*row) for row in _rows(flows, verdicts.flagged)}
-    first = attacked.headers.take(attacked.edges[:-1])
-    names = list(
-        zip(
-            map(bytes, first.source), first.source_port.tolist(), map(bytes, first.target), first.target_port.tolist(),
-            strict=True,
-        )
-    )  # fmt: skip
-    victims = {bytes(a) for a in np.unique(first.target, axis=0)}
-    mine = np.array([bytes(a) in victims for a in verdicts.volumes.address])
-    return RoundTrip(
-        np.array([_ends(*n) in hit for n in names]), (int((mine & verdicts.alarm).sum()), int(mine.sum())), len(back)
-    )
+        writer.write(file, joined([rest, attacked.headers]).ordered())
+        back = joined(list(pcap.headers(file))).ordered()
+    flows = windowed(back, round(guard.seconds * 1e6))
+    verdicts = guard.judge(flows, Memory())
+    hit = np.flatnonzero(verdicts.flagged)
+    caught = {_ends(*e) for e in _listed(flows.source, flows.source_port, flows.target, flows.target_port, hit)}
+    h, flagged = attacked.headers, np.zeros(len(attacked), dtype=bool)
+    pairs = np.unique(np.column_stack([attacked.flow, attacked.part]), axis=0, return_index=True)[1]
+    for row, ends in zip(pairs, _listed(h.source, h.source_port, h.target, h.target_port, pairs), strict=True):
+        flagged[attacked.flow[row]] |= _ends(*ends) in caught
+    victims = {a.tobytes() for a in np.unique(h.target[attacked.forward], axis=0)}
+    mine = np.array([a.tobytes() in victims for a in verdicts.volumes.address])
+    return RoundTrip(flagged, (int((mine & verdicts.alarm).sum()), int(mine.sum())), len(back))
 
 
-def _rows(flows: object, mask: NDArray[np.bool_]) -> Sequence[tuple[bytes, int, bytes, int]]:
-    from sparring.network.windows import Windowed
-
-    assert isinstance(flows, Windowed)
-    rows = np.flatnonzero(mask)
-    return list(
-        zip(
-            map(bytes, flows.source[rows]), flows.source_port[rows].tolist(),
-            map(bytes, flows.target[rows]), flows.target_port[rows].tolist(), strict=True,
-        )
-    )  # fmt: skip
+def _listed(
+    source: NDArray[np.uint64], sport: Ints, target: NDArray[np.uint64], tport: Ints, rows: Ints
+) -> list[tuple[bytes, int, bytes, int]]:
+    left, right = (a.tobytes() for a in source[rows]), (a.tobytes() for a in target[rows])
+    return list(zip(left, sport[rows].tolist(), right, tport[rows].tolist(), strict=True))
 
 
 def _ends(source: bytes, sport: int, target: bytes, tport: int) -> frozenset[tuple[bytes, int]]:

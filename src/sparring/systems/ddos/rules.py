@@ -1,4 +1,3 @@
-# pyright: standard
 """Mitigation rules: what to drop or slow down, for how long and why; as JSON and as text for nftables.
 
 Nothing here touches a firewall: an operator reads the rules, checks them (`nft -c -f`) and applies them.
@@ -9,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -24,15 +24,15 @@ _PROTOCOLS = {"tcp": 6, "udp": 17}
 
 @dataclass(frozen=True)
 class Rule:
-    """Packets to `target` that meet every condition are dropped, or let through up to `rate` packets per second.
+    """Packets to `targets` that meet every condition are dropped, or let through up to `rate` packets per second.
 
-    Empty conditions hold for all: `sources` and `target` are addresses or prefixes of one family, `protocol` "tcp"
-    or "udp", `ports` and `source_ports` inclusive ranges, `size` the IP length in bytes, `set` and `unset` tcp flags.
+    Empty conditions hold for all: `targets` and `sources` are addresses or prefixes, `protocol` "tcp" or "udp", `ports`
+    and `source_ports` inclusive ranges, `size` the IP length in bytes, `set` and `unset` tcp flags.
     `known` exempts sources that were there before the attack. `expires` seconds; `reason` for people.
     """
 
     action: Literal["drop", "limit"]
-    target: str = ""
+    targets: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     protocol: Literal["", "tcp", "udp"] = ""
     ports: Range | None = None
@@ -49,6 +49,17 @@ class Rule:
         """The rule as JSON data, empty conditions left out."""
         return {name: value for name, value in asdict(self).items() if value not in ("", (), None, 0.0)}
 
+    def told(self) -> str:
+        """The conditions beside the targets, in words."""
+        words = [self.protocol] if self.protocol else []
+        for name, bounds in (("to port", self.ports), ("from port", self.source_ports), ("size", self.size)):
+            words += [f"{name} {_span(bounds)}"] if bounds is not None else []
+        words += [f"{name} set" for name in self.set] + [f"{name} not set" for name in self.unset]
+        words += [f"from {len(self.sources):,} sources or prefixes"] if self.sources else []
+        words += [f"but not from {len(self.known):,} known sources"] if self.known else []
+        words += [f"above {self.rate:,.0f} a second"] if self.action == "limit" else []
+        return ", ".join(words) or "all"
+
     def matches(self, h: Headers) -> NDArray[np.bool_]:
         """Which packets the rule speaks of, `(k,)`."""
         hit = np.ones(len(h), dtype=bool)
@@ -60,9 +71,10 @@ class Rule:
         for names, wanted in ((self.set, True), (self.unset, False)):
             for name in names:
                 hit &= ((h.flags & FLAGS[name]) > 0) == wanted
-        if self.target:
-            hit &= within(h.target, (self.target,))
         rows = np.flatnonzero(hit)
+        if self.targets and len(rows):
+            hit[rows] = within(h.target[rows], self.targets)
+            rows = np.flatnonzero(hit)
         if self.sources and len(rows):
             hit[rows] = within(h.source[rows], self.sources)
         if self.known and len(rows):
@@ -72,18 +84,22 @@ class Rule:
 
 def within(address: NDArray[np.uint64], networks: Sequence[str]) -> NDArray[np.bool_]:
     """Which addresses `(k, 2)` lie in one of the networks (addresses or prefixes in text)."""
-    out, by_bits = np.zeros(len(address), dtype=bool), {}
+    out = np.zeros(len(address), dtype=bool)
+    for length, kinds in _parsed(tuple(networks)):
+        out |= np.isin(_key(address & np.array(_mask(length), dtype=np.uint64)), kinds)
+    return out
+
+
+@lru_cache(maxsize=32)
+def _parsed(networks: tuple[str, ...]) -> tuple[tuple[int, NDArray[Any]], ...]:
+    """The networks by prefix length, counted in 128 bits; rules ask for the same ones window by window."""
+    by_bits: dict[int, list[NDArray[np.uint64]]] = {}
     for network in networks:
         base, _, bits = network.partition("/")
-        whole = parsed(base)
-        length = 128 if not bits else int(bits) + (96 if whole[0] == 0 and ":" not in base else 0)
-        by_bits.setdefault(length, []).append(whole)
-    for length, wanted in by_bits.items():
-        high, low = _mask(length)
-        kinds = np.array(wanted) & np.array([high, low], dtype=np.uint64)
-        masked = address & np.array([high, low], dtype=np.uint64)
-        out |= np.isin(_key(masked), _key(kinds))
-    return out
+        length = 128 if not bits else int(bits) + (0 if ":" in base else 96)
+        by_bits.setdefault(length, []).append(parsed(base))
+    masks = {length: np.array(_mask(length), dtype=np.uint64) for length in by_bits}
+    return tuple((length, _key(np.array(wanted) & masks[length])) for length, wanted in by_bits.items())
 
 
 def _mask(length: int) -> tuple[int, int]:
@@ -105,7 +121,7 @@ def to_nftables(rules: Sequence[Rule], table: str = "sparring") -> str:
 
     Loading it again replaces the table; `nft delete table inet sparring` takes it away.
     """
-    sets, lines = [], []
+    sets, lines = list[str](), list[str]()
     for i, rule in enumerate(rules):
         for family in (4, 6):
             line = _line(rule, i, family, sets)
@@ -127,10 +143,11 @@ def _line(rule: Rule, number: int, family: int, sets: list[str]) -> str:
     """One rule for one address family; "" where it has none of that family."""
     word, kind = ("ip", "ipv4_addr") if family == 4 else ("ip6", "ipv6_addr")
     parts: list[str] = []
-    if rule.target:
-        if _family(rule.target) != family:
+    if rule.targets:
+        mine = [_plain(n) for n in rule.targets if _family(n) == family]
+        if not mine:
             return ""
-        parts.append(f"{word} daddr {_plain(rule.target)}")
+        parts.append(f"{word} daddr {mine[0] if len(mine) == 1 else '{ ' + ', '.join(mine) + ' }'}")
     elif not rule.sources:
         parts.append(f"meta nfproto ipv{family}")
     for names, role, test in ((rule.sources, "sources", ""), (rule.known, "known", "!= ")):

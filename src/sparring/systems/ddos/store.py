@@ -1,4 +1,3 @@
-# pyright: standard
 """A guard on disk: one safetensors file and its description, checked when it is read."""
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ def parts(guard: Guard) -> tuple[dict[str, Tensor], dict[str, Any]]:
         "false_alarms": guard.false_alarms,
         "lenience": guard.lenience,
         "strictness": guard.strictness,
+        "limit": guard.limit,
     }
     return tensors, meta
 
@@ -82,7 +82,7 @@ def built(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Guard:
     if meta["families"] is not None:
         families = Families([str(n) for n in meta["families"]], schema.width)
         families.load_state_dict(_part(tensors, "families."))
-    numbers = {name: float(meta[name]) for name in ("seconds", "false_alarms", "lenience", "strictness")}
+    numbers = {name: float(meta[name]) for name in ("seconds", "false_alarms", "lenience", "strictness", "limit")}
     if not (0.05 <= numbers["seconds"] <= 120 and 0 < numbers["false_alarms"] < 1):
         raise BadInput("window or false-alarm rate out of range; use the file as it was saved")
     return Guard(schema, flows, volume, families=families, **numbers)

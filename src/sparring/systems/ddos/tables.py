@@ -1,4 +1,3 @@
-# pyright: standard
 """What the commands print."""
 
 from __future__ import annotations

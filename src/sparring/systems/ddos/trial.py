@@ -1,35 +1,40 @@
-# pyright: standard
 """Trials on the link: users, an attack or a flash crowd, and every mitigation on the same packets."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring.errors import BadInput
-from sparring.network.generator.attacks import KINDS, Attack, assault
-from sparring.network.generator.scene import Crowd, Scene, stage
+from sparring.network.generator.attacks import KINDS, Attack, Shape, assault
+from sparring.network.generator.scene import SERVERS, Crowd, Scene, stage
 from sparring.network.headers import Headers, ipv4, joined
 from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import FRAME, Controller, Link, Passage, carry
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard
+from sparring.systems.ddos.ratelimit import Limits, limited
 from sparring.systems.ddos.rules import Rule
 
 FLOOD = 1.16
-"""The attack's bits per second over the link's capacity."""
-VICTIM = 0xCB007101 + 7
-"""A server of the scenes that many services share: 203.0.113.8."""
+"""The attack's bits per second over the link's capacity: a little more than the whole link."""
+VICTIM = SERVERS + 8
+"""A server of the scenes that many services share."""
+CLASSIC = Limits(50.0)
+"""The rule that operators reach for first: 50 packets per second from one source."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One traffic under several mitigations: `passages` by name; `rules` of ours at the end; `delay` seconds from the
-    attack's begin to the first rules in force (None: none)."""
+    """One traffic under several mitigations: `passages` by name, `rules` in force at the end.
+
+    `delay` is seconds from the attack's begin to the end of the first window after which rules were in force (None:
+    none came); `first` the seconds to the end of the first window in alarm.
+    """
 
     title: str
     link: Link
@@ -38,6 +43,11 @@ class Trial:
     passages: dict[str, Passage]
     rules: tuple[Rule, ...]
     delay: float | None
+    first: float | None
+
+    def goodput(self, name: str) -> float:
+        """Goodput of a passage from the attack's begin to its end."""
+        return self.passages[name].goodput(self.start, self.stop)
 
 
 def capacity_of(benign: Headers, seconds: float) -> float:
@@ -45,10 +55,19 @@ def capacity_of(benign: Headers, seconds: float) -> float:
     return 2 * float((benign.size + FRAME).sum()) * 8 / seconds
 
 
-def toward(attack: Attack, rng: np.random.Generator) -> Headers:
-    """The attack's packets that go to the victim, in order of time."""
-    h = assault(attack, rng)[0]
-    return h.take((h.target == ipv4(np.array([attack.victim]))[0]).all(1)).ordered()
+def toward(attack: Attack, seed: int, bits: float | None = None) -> Headers:
+    """The attack's packets that go to the victim, in order of time; at `bits` per second if that is given."""
+
+    def made(one: Attack) -> Headers:
+        h = assault(one, np.random.default_rng(seed))[0]
+        return h.take((h.target == ipv4(np.array([one.victim]))[0]).all(1)).ordered()
+
+    h = made(attack)
+    if bits is None or len(h) == 0:
+        return h
+    flood = h.take(h.time >= attack.start * 1e6)
+    actual = float((flood.size + FRAME).sum()) * 8 / attack.seconds
+    return made(replace(attack, rate=attack.rate * bits / actual))
 
 
 def mixed(benign: Headers, attack: Headers) -> tuple[Headers, NDArray[np.bool_]]:
@@ -59,21 +78,21 @@ def mixed(benign: Headers, attack: Headers) -> tuple[Headers, NDArray[np.bool_]]
 
 
 def try_out(
-    title: str, benign: Headers, attack: Headers, link: Link, span: tuple[float, float],
-    controllers: dict[str, Controller | None],
+    title: str, benign: Headers, attack: Headers, link: Link, span: tuple[float, float], ours: Mitigator,
+    others: Mapping[str, Controller | None] | None = None, limits: Mapping[str, Limits] | None = None,
 ) -> Trial:  # fmt: skip
-    """The same packets under no mitigation, each controller, and the oracle that drops exactly the attack.
-
-    The controller called "ours" tells the trial's rules and delay.
-    """
+    """The same packets under no mitigation, `others`, static `limits`, ours, and the oracle that drops the attack."""
     headers, bad = mixed(benign, attack)
-    passages = {name: carry(headers, bad, link, controller) for name, controller in controllers.items()}
+    passages = {"none": carry(headers, bad, link)}
+    passages |= {name: limited(headers, bad, link, limit) for name, limit in (limits or {}).items()}
+    passages |= {name: carry(headers, bad, link, controller) for name, controller in (others or {}).items()}
+    passages["ours"] = carry(headers, bad, link, ours)
     passages["oracle"] = carry(headers, bad, link, oracle=True)
-    ours = passages.get("ours")
-    ruled = [w.begin for w in ours.windows if w.rules and w.begin >= span[0]] if ours else []
-    kept = controllers.get("ours")
-    rules = kept.rules if isinstance(kept, Mitigator) else ()
-    return Trial(title, link, *span, passages, rules, ruled[0] - span[0] if ruled else None)
+    seconds = ours.guard.seconds
+    ruled = [w.begin for w in passages["ours"].windows if w.rules and w.begin > span[0]]
+    alarms = [a + seconds for a in ours.alarms if a + seconds > span[0]]
+    delay, first = ((found[0] - span[0]) if found else None for found in (ruled, alarms))
+    return Trial(title, link, *span, passages, ours.rules, delay, first)
 
 
 def users(seconds: int, seed: int, *, crowd: bool = False, rate: float = 25.0) -> Headers:
@@ -90,30 +109,30 @@ def simulated(
         raise BadInput(f"--attack {kind!r}: choose one of {', '.join(KINDS)}")
     quiet = users(seconds, seed)
     link = Link(capacity_of(quiet, seconds))
-    start = seconds / 4
-    ours = Mitigator(guard, link.capacity)
+    ours, limits = Mitigator(guard, link.capacity), {"50 packets/s a source": CLASSIC}
     if crowd:
         surge = users(seconds, seed, crowd=True)
-        return try_out("a flash crowd", surge, surge.take(slice(0, 0)), link, (seconds / 3, 2 * seconds / 3),
-                       {"none": None, "ours": ours})  # fmt: skip
-    from sparring.network.generator.attacks import Shape
-
-    net = Botnet(FLOOD * link.capacity, bots, start, seconds - start, VICTIM)
-    attack = toward(net.shaped(kind, Shape(mix=mix), spoofed, bots), np.random.default_rng(seed + 1))
+        span = (seconds / 3, 2 * seconds / 3)
+        return try_out("a flash crowd", surge, surge.take(slice(0, 0)), link, span, ours, limits=limits)
+    start = seconds / 4
+    attack = Attack(kind, start, seconds - start, 100.0, bots, spoofed, Shape(mix=mix), VICTIM)
+    packets = toward(attack, seed + 1, FLOOD * link.capacity)
     title = f"{kind} of {bots:,} bots{', spoofed' if spoofed else ''} for {seconds - start:.0f} s"
-    return try_out(title, quiet, attack, link, (start, float(seconds)), {"none": None, "ours": ours})
+    return try_out(title, quiet, packets, link, (start, float(seconds)), ours, limits=limits)
 
 
 def worst_shape(
     net: Botnet, goodput: Callable[[Attack], float], tries: int, rng: np.random.Generator
 ) -> tuple[Attack, float, list[float]]:
-    """The botnet's search: random shapes, then changes of the best one; lowest goodput wins.
+    """The botnet's search: the openings, then by turns random shapes and changes of the best one; lowest goodput wins.
 
     `goodput(attack)` runs the whole defence. Returns the best attack, its goodput, and the best so far by try.
     """
-    best, low, history = net.plain(), goodput(net.plain()), []
-    for i in range(tries):
-        attack = net.drawn(rng) if i < tries // 2 else net.near(best, rng)
+    openings = net.openings()[: max(tries, 1)]
+    best, low = openings[0], goodput(openings[0])
+    history = [low]
+    for i in range(1, max(tries, 1)):
+        attack = openings[i] if i < len(openings) else net.near(best, rng) if i % 2 else net.drawn(rng)
         value = goodput(attack)
         if value < low:
             best, low = attack, value
@@ -126,8 +145,9 @@ def told(found: Trial) -> dict[str, Any]:
     return {
         "title": found.title,
         "capacity": found.link.capacity,
-        "delay": found.delay,
-        "goodput": {n: p.goodput(found.start, found.stop) for n, p in found.passages.items()},
+        "alarm_after": found.first,
+        "rules_after": found.delay,
+        "goodput": {name: found.goodput(name) for name in found.passages},
         "goodput_after_3_s": {n: p.goodput(found.start + 3, found.stop) for n, p in found.passages.items()},
         "benign_blocked": {n: p.benign_blocked() for n, p in found.passages.items()},
         "rules": [r.record() for r in found.rules],

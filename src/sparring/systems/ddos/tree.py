@@ -1,0 +1,127 @@
+"""A decision tree on packet headers, read off as rules that people can check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.network.headers import Headers
+from sparring.systems.ddos.rules import FLAGS, Range, Rule
+
+FIELDS = ("tcp", "udp", "target port", "source port", "size", *FLAGS)
+PORTLESS = ("tcp", "udp", "size", *FLAGS)
+"""What tells an attack from a crowd that nobody flagged: people who all want one service share its port, too."""
+_LEAVES = 24
+BENIGN_COST, SPARED_COST = 0.005, 0.08
+"""Of benign packets the rules for everybody may match this share; those that spare known sources the other one."""
+_LEAST = 0.01
+"""Each leaf must speak of at least this share of the attack."""
+
+
+def tree_rules(
+    attack: Headers,
+    benign: Headers,
+    targets: tuple[str, ...],
+    *,
+    label: str = "tree",
+    fields: Sequence[str] = FIELDS,
+    purity: float = 0.85,
+    known: tuple[str, ...] = (),
+    expires: float = 30.0,
+) -> list[Rule]:
+    """Drop rules toward `targets`: the leaves of a tree on `fields` between packets of an attack and benign ones.
+
+    A leaf must be as pure as `purity` at equal weights of both sides. Leaves are taken in order of harm: those that
+    hardly touch benign packets hold for everybody, those that touch some spare the sources `known`. `label` begins
+    the rules' reasons.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    if len(attack) == 0 or len(benign) == 0:
+        return []
+    x = np.concatenate([_columns(attack, fields), _columns(benign, fields)])
+    y = np.r_[np.ones(len(attack)), np.zeros(len(benign))]
+    tree: Any = DecisionTreeClassifier(
+        max_leaf_nodes=_LEAVES, min_samples_leaf=max(len(y) // 400, 5), class_weight="balanced", random_state=0
+    )
+    tree.fit(x, y)
+    leaf: NDArray[np.int64] = np.asarray(tree.apply(x), dtype=np.int64)
+    found: list[tuple[float, float, float, int]] = []
+    for node in np.unique(leaf).tolist():
+        hits, harm = float((leaf[y == 1] == node).mean()), float((leaf[y == 0] == node).mean())
+        if hits >= _LEAST and hits / (hits + harm) >= purity:
+            found.append((harm / hits, harm, hits, node))
+    rules, spent = list[Rule](), 0.0
+    for _, harm, hits, node in sorted(found):
+        spent += harm
+        if spent > SPARED_COST:
+            break
+        rules.append(
+            Rule(
+                "drop",
+                targets,
+                known=known if spent > BENIGN_COST else (),
+                expires=expires,
+                reason=f"{label}: {hits:.0%} of the attack's packets, {harm:.2%} of benign ones",
+                **conditions(tree.tree_, node, fields),
+            )
+        )
+    return rules
+
+
+def _columns(h: Headers, fields: Sequence[str]) -> NDArray[np.float64]:
+    every: dict[str, NDArray[Any]] = {
+        "tcp": h.protocol == 6,
+        "udp": h.protocol == 17,
+        "target port": h.target_port,
+        "source port": h.source_port,
+        "size": h.size,
+        **{name: (h.flags & bit) > 0 for name, bit in FLAGS.items()},
+    }
+    return np.column_stack([np.asarray(every[name], dtype=np.float64) for name in fields])
+
+
+def conditions(tree: Any, node: int, fields: Sequence[str] = FIELDS) -> dict[str, Any]:
+    """The way from a scikit-learn tree's root to a leaf as conditions of a `Rule`."""
+    low: dict[str, float] = dict.fromkeys(FIELDS, -np.inf)
+    high: dict[str, float] = dict.fromkeys(FIELDS, np.inf)
+    left = cast("Sequence[int]", tree.children_left)
+    right = cast("Sequence[int]", tree.children_right)
+    parent = {int(child): at for at in range(len(left)) for child in (left[at], right[at]) if child >= 0}
+    at = node
+    while at:
+        above = parent[at]
+        name, cut = fields[int(tree.feature[above])], float(tree.threshold[above])
+        if left[above] == at:
+            high[name] = min(high[name], cut)
+        else:
+            low[name] = max(low[name], cut)
+        at = above
+
+    def span(name: str, most: int) -> Range | None:
+        if np.isinf(low[name]) and np.isinf(high[name]):
+            return None
+        return int(max(np.floor(low[name]) + 1, 0)), int(min(np.floor(high[name]), most))
+
+    flags = [f for f in FLAGS if not (np.isinf(low[f]) and np.isinf(high[f]))]
+    ports, source_ports = span("target port", 65_535), span("source port", 65_535)
+    return {
+        "protocol": _protocol(low, high, bool(flags), bool(ports or source_ports)),
+        "ports": ports,
+        "source_ports": source_ports,
+        "size": span("size", 65_535),
+        "set": tuple(f for f in flags if low[f] > 0),
+        "unset": tuple(f for f in flags if high[f] < 1),
+    }
+
+
+def _protocol(low: dict[str, float], high: dict[str, float], flags: bool, ports: bool) -> str:
+    """The protocol that the way names, or that its other conditions need."""
+    if low["tcp"] > 0 or (flags and low["udp"] <= 0):
+        return "tcp"
+    if low["udp"] > 0 or (high["tcp"] < 1 and (ports or high["udp"] >= 1)):
+        return "udp"
+    return ""
