@@ -137,7 +137,7 @@ class Windower:
         first, last = self._waiting[0].time[0] // self.length, part.time[-1] // self.length
         if last > first:
             everything = joined(self._waiting)
-            cut = int(np.searchsorted(everything.time, last * self.length))
+            cut = int((everything.time < last * self.length).sum())
             yield self._closed(everything.take(slice(0, cut)))
             self._waiting, self._count = [everything.take(slice(cut, None))], len(everything) - cut
         if self._count >= self.most:

@@ -173,7 +173,7 @@ def test_simulate_shows_what_reaches_the_far_end(folder, tmp_path):
     assert facts["goodput"]["none"] < facts["goodput"]["ours"] <= 1
     assert facts["benign_blocked"]["oracle"] == 0
     assert (tmp_path / "r.nft").exists()
-    assert called(*short, "--crowd").exit_code == 0
+    assert called("simulate", "--model", folder, "--seconds", 12, "--crowd").exit_code == 0
 
 
 def test_help_teaches():

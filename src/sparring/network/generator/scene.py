@@ -5,6 +5,7 @@ Everything is drawn from one seed. Clients are private addresses, servers stand 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,7 +101,7 @@ def mirrored(staged: Staged, rng: np.random.Generator) -> Staged:
 def _benign(scene: Scene, service: Service, rng: np.random.Generator) -> list[tuple[Headers, Ints]]:
     share = service.weight / sum(s.weight for s in BENIGN)
     hour = scene.hour + scene.seconds / 7200
-    load = 1 - service.depth * (1 - np.cos((hour - service.peak) * np.pi / 12)) / 2
+    load = 1 - service.depth * (1 - math.cos((hour - service.peak) * math.pi / 12)) / 2
     n = int(rng.poisson(scene.rate * scene.seconds * share * load))
     if n == 0:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,7 +129,7 @@ class Botnet:
             float(rng.random()),
             float(rng.choice([0.0, 0.0, 0.1, 0.5, 1.0])),
         )
-        bots = int(np.exp(rng.uniform(np.log(max(self.bots // 40, 1)), np.log(self.bots))))
+        bots = int(math.exp(rng.uniform(math.log(max(self.bots // 40, 1)), math.log(self.bots + 1))))
         return self.shaped(kind, shape, bool(rng.random() < 0.4), bots)
 
     def near(self, best: Assault, rng: np.random.Generator) -> Assault:

@@ -85,10 +85,10 @@ class Arena:
             with torch.no_grad():
                 return model(x)
 
-        search = ConstrainedSearch(queries=self.config.queries)
+        search = ConstrainedSearch(queries=2 * self.config.queries)
         return diagnose(
             score, self.batch(space), ActionThreat(space), attack=search, black_box=search,
-            generator=self.run.generator(f"checks/{name}"), name=name, samples=32, active=8,
+            generator=self.run.generator(f"checks/{name}"), name=name, samples=48, active=16,
         )  # fmt: skip
 
     def batch(self, space: PacketSpace) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,16 +130,14 @@ def scenes(names: Sequence[str], count: int, rng: np.random.Generator, *, other_
         slots: list[int] = rng.permutation(len(names)).tolist()
         for name, slot in zip(names, slots, strict=True):
             talks = "http" in name
-            rate = float(
-                np.exp(rng.uniform(np.log(3), np.log(40)) if talks else rng.uniform(np.log(150), np.log(1500)))
-            )
+            rate = _between(3, 40, rng) if talks else _between(150, 1_500, rng)
             attacks.append(
                 Attack(
                     name,
                     start=8 + slot * 48 / len(names),
                     seconds=8.0,
                     rate=rate,
-                    bots=int(np.exp(rng.uniform(np.log(2), np.log(4000)))),
+                    bots=int(_between(2, 4_000, rng)),
                     spoofed=bool(rng.random() < 0.4),
                     shape=Shape(int(rng.integers(0, 60)), float(rng.random()), float(rng.random() * 0.5)),
                     victim=SERVERS + 1 + int(rng.integers(0, 20)),
@@ -157,6 +156,11 @@ def scenes(names: Sequence[str], count: int, rng: np.random.Generator, *, other_
             )
         )
     return made
+
+
+def _between(low: float, high: float, rng: np.random.Generator) -> float:
+    """A number whose logarithm is uniform."""
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def rows(parts: Sequence[Windows], names: Sequence[Sequence[str]], schema: Schema) -> Rows:
@@ -269,8 +273,8 @@ class _Own:
             raise BadInput(
                 f"{path}: {len(every):,} packets are too few to train on; give at least 2,000 over 100 windows"
             )
-        span = every.time[0] + np.array([0.6, 0.8]) * (every.time[-1] - every.time[0])
-        a, b = np.searchsorted(every.time, span).tolist()
+        share = (every.time - every.time[0]) / (every.time[-1] - every.time[0])
+        a, b = int((share < 0.6).sum()), int((share < 0.8).sum())
         parts = every.take(slice(0, a)), every.take(slice(a, b)), every.take(slice(b, None))
         note = "taken for benign; 60 % training, 20 % thresholds, 20 % test, in order of time"
         record = Data(name=path.name, source="user", rows=len(every), sha256=checksum(path), role="all", note=note)

@@ -3,14 +3,15 @@
 Every rule speaks of traffic toward the destinations under attack and of nothing else. Four stages, each used only for
 what the one before leaves. (1) A decision tree separates the flagged packets from benign ones by protocol, ports, size
 and flags; leaves that hardly touch benign traffic become drop rules. (2) Sources that the detector flags are dropped by
-address, or by prefix where the flagged ones fill it. Then, while the volume alarms and what passes still fills the
-link: (3) a second tree, without ports, between all strangers' packets to the victim and benign ones, because a flood of
-packets that are ordinary one by one is not ordinary in sum; (4) sources that were not there before the attack share the
-room that all others leave, so shaped bots cannot crowd them out.
+address, or by prefix where the flagged ones fill it. Then, if the volume alarms clearly or for the second window in a
+row and what passes still fills the link: (3) a second tree, without ports, between all strangers' packets to the victim
+and benign ones, because a flood of packets that are ordinary one by one is not ordinary in sum; (4) sources that were
+not there before the attack share the room that all others leave, so shaped bots cannot crowd them out.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +33,10 @@ _ENOUGH = 20
 """Flagged packets from which a tree is grown."""
 _PURE = 0.9
 """Purity of the excess tree's leaves: packets of this kind are nine times as common as in benign traffic."""
+_SURE = 2.0
+"""Volume logit that needs no second window: some seven times as rare in normal traffic as an alarm."""
+_BRIEF = 3.0
+"""Seconds after which the strangers' bucket goes unless the volume still alarms: it is hard on those who are new."""
 _SURGE = 4.0
 """A source known from quiet times is dropped when its flagged packets are this many times the most it ever sent."""
 _DENSE = 24
@@ -79,6 +84,7 @@ class Mitigator:
     memory: Memory = field(default_factory=Memory)
     alarms: list[float] = field(default_factory=list[float])
     last: Verdicts | None = None
+    _flooded: float = -math.inf
     _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _quiet: Headers = field(default_factory=empty)
     _recent: Headers = field(default_factory=empty)
@@ -106,9 +112,11 @@ class Mitigator:
         flagged = verdicts.flagged & _among(verdicts.volumes.address[verdicts.volumes.of], victims.address)
         self._tree(flows, flagged, victims, begin)
         self._sources(flows, flagged, victims, begin)
-        if victims.flooded:
+        again = begin - self._flooded <= 1.5 * self.guard.seconds
+        if victims.flooded and (again or float(verdicts.volume.max()) > _SURE):
             self._excess(flows.headers, victims, begin)
             self._strangers(flows.headers, victims, begin)
+        self._flooded = begin if victims.flooded else self._flooded
         return self.rules
 
     @property
@@ -118,7 +126,7 @@ class Mitigator:
 
     def _keep(self, rule: Rule, begin: float) -> None:
         key = repr(replace(rule, rate=0.0, known=(), reason="", sources=()))
-        self._rules[key] = (rule, begin + self.expires)
+        self._rules[key] = (rule, begin + rule.expires)
 
     def _expire(self, begin: float) -> None:
         self._rules = {k: (r, t) for k, (r, t) in self._rules.items() if t > begin}
@@ -215,7 +223,8 @@ class Mitigator:
         exempt = self._exempt()
         reason = f"strangers: {len(exempt)} known sources go first"
         rate = max(room / float(bits[strange].mean()), 10.0)
-        self._keep(Rule("limit", victims.names, known=exempt, rate=rate, expires=self.expires, reason=reason), begin)
+        rule = Rule("limit", victims.names, known=exempt, rate=rate, expires=_BRIEF, reason=reason)
+        self._keep(rule, begin)
 
     def _drops(self) -> tuple[Rule, ...]:
         return tuple(r for r in self.rules if r.action == "drop")

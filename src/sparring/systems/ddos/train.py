@@ -20,7 +20,7 @@ from sparring.systems.ddos.model import Guard, Memory
 
 _VOLUME_ALARMS = 0.003
 """Share of quiet destination windows whose volume may raise an alarm."""
-_BUSY, _BUSY_ALARMS = math.log(4) / 10, 0.02
+_BUSY, _BUSY_ALARMS = math.log(4) / 10, 0.005
 """Busy: four times the usual packets (on the scale of the column "level"); of such windows this share may alarm."""
 _EVIDENCE_ALARMS, _LEAST_EVIDENCE = 0.003, 3.2
 """Share of them whose running evidence may; never can one flow alone."""
@@ -80,7 +80,7 @@ def fit_volume(
         score = stack(held)
     layer = joined({"volume": stack}, [score], [1.0], _VOLUME_ALARMS, x[y == 0].median(0).values)
     busy = held[held[:, COLUMNS.index("level")] > _BUSY]
-    if len(busy) < 1 / _BUSY_ALARMS:
+    if len(busy) == 0:
         return layer
     with torch.no_grad():
         over = threshold(layer(busy), _BUSY_ALARMS)
