@@ -1,3 +1,4 @@
+# pyright: basic
 """The real traffic of the ddos benchmark: header traces of benign captures, two attack captures, and their splits.
 
 Benign captures are split as wholes, so no window, flow or host of a tested capture was trained on. The WebDDoS capture

@@ -1,3 +1,4 @@
+# pyright: basic
 import gzip
 import sys
 from collections import Counter

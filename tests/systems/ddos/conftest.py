@@ -1,3 +1,4 @@
+# pyright: basic
 """A small lesson, a guard that learned it, and a run folder with it: made once for all tests of the system."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 import itertools
 
 import numpy as np

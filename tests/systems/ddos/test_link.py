@@ -1,4 +1,6 @@
+# pyright: basic
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from sparring.systems.ddos.ratelimit import Limits, limited, police
 from sparring.systems.ddos.rules import Rule
 
 
-def packets(times, size=1_000, source=1, target=0xCB007101):
+def packets(times, size=1_000, source: Any = 1, target=0xCB007101):
     n = len(times)
     one = np.ones(n, dtype=np.int64)
     return Headers(

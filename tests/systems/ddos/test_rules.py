@@ -1,3 +1,4 @@
+# pyright: basic
 import json
 import shutil
 import subprocess
