@@ -69,3 +69,13 @@ def test_incidence_is_difference_and_its_adjoint() -> None:
 def test_degrees_count_weights_at_both_ends() -> None:
     edges = torch.tensor([[0, 0], [1, 2]])
     assert degrees(edges, torch.tensor([1.0, 2.0]), 4).tolist() == [3.0, 1.0, 2.0, 0.0]
+
+
+def test_a_rows_key_is_its_own_whatever_stands_around_it() -> None:
+    x = (torch.rand((40, 12), generator=torch.Generator().manual_seed(2)) < 0.5).float()
+    keys = Features.dense(x).keys()
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(Features.dense(x[order]).keys(), keys[order])
+    assert torch.equal(Features.dense(x).with_extra(x[:3]).keys(), torch.cat([keys, keys[:3]]))
+    assert len(keys.unique()) == len(x.unique(dim=0))
+    assert not torch.isin(Features.dense(2 * x).keys(), keys[x.any(1)])[x.any(1)].any()

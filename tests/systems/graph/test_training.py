@@ -1,24 +1,32 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from scipy.sparse import coo_matrix
+from torch import Tensor
 from typer.testing import CliRunner
 
 from sparring.engine.run import Run
 from sparring.errors import BadInput
-from sparring.systems.graph import store
+from sparring.systems.graph import store, training
 from sparring.systems.graph.attacks.prbcd import PRBCD
 from sparring.systems.graph.audit import Foes, adaptive, audit, correct
+from sparring.systems.graph.baselines import Perceptron
 from sparring.systems.graph.certificate import certify
 from sparring.systems.graph.clipflow import ClipFlow
 from sparring.systems.graph.commands import app
 from sparring.systems.graph.data import Split, blocks, inductive, karate, transductive
+from sparring.systems.graph.distil import folds
 from sparring.systems.graph.estimator import ClipFlowClassifier
 from sparring.systems.graph.flows import FlowPlan
 from sparring.systems.graph.graph import Graph
 from sparring.systems.graph.solvers import Solver
-from sparring.systems.graph.training import Plan, Scene, train
+from sparring.systems.graph.sparse import Features
+from sparring.systems.graph.training import Plan, Scene, fit_tower, train
 
 GRAPH = blocks(300, 3, signal=0.6)
 SHORT = {"epochs": 6, "hidden": 16}
@@ -55,19 +63,29 @@ def test_every_model_learns_and_comes_back_from_disk(run: Run, name: str) -> Non
     test = where.split.test
     right = correct(model, where.inputs, test, GRAPH.labels[test])
     assert float(right.double().mean()) > 0.5
-    path = store.save(run, model, plan, GRAPH, "kept")
-    again, known = store.load(path, GRAPH)
+    memory = store.Memory.of(GRAPH, where.split.train, where.split.valid)
+    again, known, met = store.load(store.save(run, model, plan, GRAPH, memory, "kept"), GRAPH)
     assert known == plan
+    assert all(torch.equal(a, b) for a, b in zip(vars(met).values(), vars(memory).values(), strict=True))
     with torch.no_grad():
         assert torch.equal(again(where.inputs), model(where.inputs))
 
 
 def test_a_tower_never_learned_from_the_guess_about_its_own_fold(run: Run) -> None:
-    model = train(PLANS["distilled"], scene(), run, "m")
-    assert isinstance(model, ClipFlow)
-    fold = model.tower.fold
-    assert set(fold[scene().split.test].unique().tolist()) == {0, 1, 2, 3}
-    assert (fold[scene().split.train] == -1).all()
+    dealt = folds(GRAPH.features)
+    assert set(dealt.tolist()) == {0, 1, 2, 3}
+    taught: list[Tensor] = []
+
+    def spy(features: Features, *rest: Any) -> Perceptron:
+        taught.append(features.keys())
+        return fit_tower(features, *rest)
+
+    with patch.object(training, "fit_tower", spy):
+        train(PLANS["distilled"], scene(), run, "m")
+    free = torch.ones(GRAPH.n, dtype=torch.bool)
+    free[torch.isin(GRAPH.features.keys(), GRAPH.features.keys()[scene().split.train])] = False
+    for number, keys in enumerate(taught):
+        assert not torch.isin(GRAPH.features.keys()[free & (dealt == number)], keys).any()
 
 
 def test_a_clipflows_anchors_do_not_see_edges(run: Run) -> None:
@@ -154,3 +172,79 @@ def test_audit_and_certify_from_the_command_line(tmp_path: Path) -> None:
         bad = runner.invoke(app, arguments)
         assert isinstance(bad.exception, BadInput)
         assert words in str(bad.exception)
+
+
+def written(graph: Graph, where: Path, order: Tensor, hidden: Tensor | None = None) -> Path:
+    """The graph as a file, its nodes in another order, and -1 as the label of the hidden ones."""
+    x, y = graph.features.to_dense()[order], graph.labels.clone()
+    if hidden is not None:
+        y[hidden] = -1
+    place = torch.empty(graph.n, dtype=torch.int64)
+    place[order] = torch.arange(graph.n)
+    a, b = place[graph.edges].numpy()
+    adj = coo_matrix((graph.weight.numpy(), (a, b)), shape=(graph.n, graph.n)).tocsr()
+    parts = {f"adj_{name}": getattr(adj, name) for name in ("data", "indices", "indptr", "shape")}
+    np.savez(where, **parts, attr=x.numpy(), labels=y[order].numpy())
+    return where
+
+
+def certified(path: Path, model: Path, out: Path) -> dict[int, tuple[int, int]]:
+    """What the command says of every node: its class and certified changes."""
+    shown = CliRunner().invoke(app, ["certify", str(path), "--model", str(model), "--out", str(out)])
+    assert shown.exit_code == 0, (shown.output, shown.exception)
+    rows = [line.split(",") for line in out.read_text().splitlines()[1:]]
+    return {int(node): (int(label), int(changes)) for node, label, changes in rows}
+
+
+def test_a_kept_models_certificate_is_the_same_in_any_order_and_with_other_labels_shown(run: Run) -> None:
+    where = scene()
+    model = train(PLANS["distilled"], where, run, "m")
+    memory = store.Memory.of(GRAPH, where.split.train, where.split.valid)
+    kept = store.save(run, model, PLANS["distilled"], GRAPH, memory, "kept")
+    order = torch.randperm(GRAPH.n, generator=torch.Generator().manual_seed(0))
+    plain = certified(written(GRAPH, run.folder / "a.npz", torch.arange(GRAPH.n)), kept, run.folder / "a.csv")
+    mixed = certified(written(GRAPH, run.folder / "b.npz", order), kept, run.folder / "b.csv")
+    few = certified(
+        written(GRAPH, run.folder / "c.npz", torch.arange(GRAPH.n), where.split.test[:40]), kept, run.folder / "c.csv"
+    )
+    assert plain == {int(order[k]): told for k, told in mixed.items()} == few
+
+
+def test_an_injected_node_of_any_features_flips_no_certified_node(run: Run) -> None:
+    where = scene()
+    model = train(PLANS["distilled"], where, run, "m")
+    assert isinstance(model, ClipFlow)
+    proof = certify(model, where.inputs)
+    sure = (proof.changes() >= 1).nonzero().squeeze(1)
+    wide = GRAPH.features.width
+    for value in (0.0, 1e4, 3e38, -3e38):
+        across = torch.full((1, wide), value)
+        more = torch.stack([sure, torch.full_like(sure, GRAPH.n)])  # one new edge at every certified node
+        met = replace(
+            where.inputs,
+            features=where.inputs.features.with_extra(across),
+            edges=torch.cat([where.inputs.edges, more], 1),
+            weight=torch.cat([where.inputs.weight, torch.ones(len(sure))]),
+            known=torch.cat([where.inputs.known, torch.tensor([-1])]),
+        )
+        with torch.no_grad():
+            assert torch.equal(model(met).argmax(1)[sure], proof.predicted[sure])
+
+
+def test_labels_that_a_model_has_met_do_not_judge_it(run: Run) -> None:
+    where = scene()
+    model = train(PLANS["gcn"], where, run, "m")
+    everyone = torch.arange(GRAPH.n)
+    memory = store.Memory.of(GRAPH, everyone, everyone[:0])
+    kept = store.save(run, model, PLANS["gcn"], GRAPH, memory, "kept")
+    path = written(GRAPH, run.folder / "a.npz", everyone)
+    told = CliRunner().invoke(app, ["audit", str(path), "--model", str(kept), "--steps", "2"])
+    assert isinstance(told.exception, BadInput)
+    assert "trained on" in str(told.exception)
+
+
+def test_a_class_with_one_known_label_is_refused_by_the_estimator() -> None:
+    y = np.full(GRAPH.n, -1)
+    y[:3] = GRAPH.labels.numpy()[:3]
+    with pytest.raises(BadInput, match="at least 2 known labels"):
+        ClipFlowClassifier().fit(matrix(GRAPH), GRAPH.features.to_dense().numpy(), y)

@@ -191,8 +191,12 @@ class ClipFlow(nn.Module):
         self.classes = classes
 
     def anchors(self, inputs: Inputs) -> Tensor:
-        """X0 `(n, classes)`: what features and public labels alone say; no change of edges moves it."""
-        x0 = torch.softmax(self.tower(inputs.features), 1)
+        """X0 `(n, classes)`: what features and public labels alone say; no change of edges moves it.
+
+        A node whose features overflow the tower says nothing (all classes alike), and its neighbours hear no NaN.
+        """
+        told = self.tower(inputs.features)
+        x0 = torch.softmax(torch.where(told.isfinite().all(1, keepdim=True), told, 0.0), 1)
         if not self.anchored:
             return x0
         public = F.one_hot(inputs.known.clamp_min(0), self.classes).to(x0.dtype)

@@ -132,8 +132,11 @@ def certify(
         _print({"graph": _facts(graph), "certified": shares, "residual": proof.residual})
         return
     _told(graph)
+    typer.echo(f"of {len(nodes):,} labelled nodes that the model has not met:")
     for d, share in shares.items():
         typer.echo(f"right, and certified for {d:>2} changed edges at every node: {share:.3f}")
+    if graph.positional:
+        typer.echo("this holds while the positional features stay as they are; made anew from changed edges they move")
 
 
 @app.command()
@@ -179,8 +182,14 @@ def _models(
     from sparring.systems.graph.training import Scene, train
 
     if source is not None:
-        found, plan = store.load(source, graph)
-        return {plan.kind: found}, graph.inputs(), (graph.labels >= 0).nonzero().squeeze(1)
+        found, plan, memory = store.load(source, graph)
+        new = memory.unseen(graph)
+        nodes = new[graph.labels[new] >= 0]
+        if len(nodes) == 0:
+            raise BadInput(
+                f"{graph.name}: the model was trained on, or chosen by, every labelled node; add labels of others"
+            )
+        return {plan.kind: found}, memory.inputs(graph), nodes
     scene = Scene.of(graph, split_of(graph, "transductive", seed))
     chosen = {name: plan for name, plan in plans(Config()).items() if only in (None, name)}
     return {n: train(p, scene, run, n) for n, p in chosen.items()}, scene.inputs, scene.split.test

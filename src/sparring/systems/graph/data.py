@@ -60,10 +60,16 @@ def transductive(labels: Tensor, state: int, train: float = 0.1, valid: float = 
 
 
 def halves(labels: Tensor, state: int) -> Split:
-    """Half of the labelled nodes to train and half to choose by, class by class; the unlabelled ones are the test."""
+    """Half of the labelled nodes to train and half to choose by, class by class; the unlabelled ones are the test.
+
+    Raises `BadInput` where a class has fewer than two.
+    """
     from sklearn.model_selection import train_test_split
 
     y = labels.numpy()
+    counts = np.bincount(y[y >= 0])
+    if counts.size < 2 or counts[counts > 0].min() < 2:
+        raise BadInput("y: every class needs at least 2 known labels, one to train on and one to choose by")
     first, second = train_test_split(np.flatnonzero(y >= 0), test_size=0.5, stratify=y[y >= 0], random_state=state)
     rest = torch.from_numpy(np.flatnonzero(y < 0))
     return Split(torch.from_numpy(first), torch.from_numpy(second), rest, False)

@@ -15,9 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparring.engine.run import Run
 from sparring.systems.graph.certificate import certify
-from sparring.systems.graph.clipflow import ClipFlow, Pull
+from sparring.systems.graph.clipflow import EXACT, ClipFlow, Pull, solve
 from sparring.systems.graph.data import halves
+from sparring.systems.graph.inputs import Inputs
 from sparring.systems.graph.readers import from_scipy
+from sparring.systems.graph.store import Memory
 from sparring.systems.graph.training import Plan, Scene, train
 
 
@@ -25,8 +27,10 @@ class ClipFlowClassifier:
     """A node classifier with a certificate against changes of edges and nodes.
 
     `fit(A, X, y)` takes a SciPy sparse or dense adjacency `(n, n)`, features `(n, d)` and labels `(n,)`, -1 where
-    unknown; half of the known labels choose the epoch. `predict`, `predict_proba` and `certified` take another graph of
-    the same features, or by default the one that was fitted.
+    unknown; half of the known labels choose the epoch. Nodes are known again by their features, in any order, and so
+    are the labels that were trained on. Without X positional features are made from A: then the certificate speaks of
+    that A's features alone. `predict`, `predict_proba` and `certified` take another graph of the same features, or by
+    default the one that was fitted.
     """
 
     def __init__(self, c: float = 0.05, lam: float = 0.5, hidden: int = 64, epochs: int = 20, random_state: int = 0):
@@ -39,17 +43,20 @@ class ClipFlowClassifier:
         with tempfile.TemporaryDirectory() as folder:
             run = Run(Path(folder), self.random_state, quiet=True)
             self.model_ = train(plan, Scene.of(graph, split), run, "model")
-        self.graph_, self.known_, self.classes_ = graph, split.train, np.arange(graph.classes)
+        self.graph_, self.classes_ = graph, np.arange(graph.classes)
+        self.memory_ = Memory.of(graph, split.train, split.valid)
         return self
 
-    def _inputs(self, A: Any, X: Any) -> Any:
-        return self.graph_.inputs(self.known_) if A is None else from_scipy(A, X, name="A, X").inputs()
+    def _inputs(self, A: Any, X: Any) -> Inputs:
+        return self.memory_.inputs(self.graph_ if A is None else from_scipy(A, X, name="A, X"))
 
     def predict_proba(self, A: Any = None, X: Any = None) -> NDArray[np.float64]:
         """Class probabilities `(n, classes)`: the flow's equilibrium, rows scaled to sum 1."""
         assert isinstance(self.model_, ClipFlow)
-        with torch.no_grad():
-            x = (self.model_(self._inputs(A, X)) * self.model_.temperature).clamp_min(0).double()
+        inputs = self._inputs(A, X)
+        with torch.no_grad():  # as exactly as the certificate, so that both speak of the same answer
+            anchors, weight = self.model_.anchors(inputs).double(), inputs.weight.double()
+            x = solve(anchors, inputs.edges, weight, self.model_.pull, EXACT)[0].clamp_min(0)
         return (x / x.sum(1, keepdim=True)).numpy()
 
     def predict(self, A: Any = None, X: Any = None) -> NDArray[np.int64]:

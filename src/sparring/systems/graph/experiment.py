@@ -61,7 +61,9 @@ def experiment(config: Config, run: Run) -> Scorecard:
     last = bouts[-1]
     for name in ("clipflow", "gcn"):
         kept = "model" if name == "clipflow" else "baseline"
-        store.save(run, last.models[name], plans(config)[name], last.scene.graph, kept)
+        scene = last.scene
+        memory = store.Memory.of(scene.graph, scene.split.train, scene.split.valid)
+        store.save(run, last.models[name], plans(config)[name], scene.graph, memory, kept)
     return _told(config, run, seeds, bouts)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,8 @@ class Graph:
     """`edges` `(2, m)` int64, each undirected edge once with `edges[0] < edges[1]`; `weight` `(m,)` > 0 float32;
     `labels` `(n,)` int64, -1 where unknown; `names` the nodes' own ids where they are not 0 ... n-1.
 
-    `mended` says in words what was changed in the given data to make it a simple undirected graph.
+    `positional` tells that the features were made from the edges; `mended` says in words what was changed in the given
+    data to make it a simple undirected graph.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Graph:
     labels: Tensor
     names: tuple[str, ...] = ()
     mended: tuple[str, ...] = ()
+    positional: bool = False
 
     @property
     def n(self) -> int:
@@ -54,6 +57,21 @@ class Graph:
         a, b = self.labels[self.edges]
         both = (a >= 0) & (b >= 0)
         return float((a == b)[both].double().mean()) if bool(both.any()) else 1.0
+
+    def sha256(self) -> str:
+        """Of edges, weights, features and labels."""
+        digest = hashlib.sha256()
+        stored = self.features.sparse
+        for part in (
+            stored.crow_indices(),
+            stored.col_indices(),
+            stored.values(),
+            self.edges,
+            self.weight,
+            self.labels,
+        ):
+            digest.update(part.numpy().tobytes())
+        return digest.hexdigest()
 
     def inputs(self, known: Tensor | None = None) -> Inputs:
         """As a model sees it; `known` are the nodes `(k,)` whose labels are public."""

@@ -83,7 +83,8 @@ def assembled(
         told.append("no node features: positional ones (Laplacian eigenvectors) were made from the edges")
     else:
         block = _checked_features(features, n, source)
-    return Graph(name, edges, value, block, torch.from_numpy(y), tuple(names), tuple(told))
+    made = features is None
+    return Graph(name, edges, value, block, torch.from_numpy(y), tuple(names), tuple(told), positional=made)
 
 
 def _components(edges: torch.Tensor, n: int) -> int:

@@ -113,6 +113,18 @@ class Features:
             extra,
         )
 
+    def keys(self) -> Tensor:
+        """A 64-bit hash of every row's own entries `(rows,)` int64: the same wherever the row stands, and whatever else
+        the graph holds. Values count in single precision.
+        """
+        crow, col = self.sparse.crow_indices(), self.sparse.col_indices()
+        row = torch.repeat_interleave(torch.arange(self.sparse.shape[0]), crow.diff())
+        found = _hashed(row, col, self.sparse.values(), self.sparse.shape[0])
+        if self.extra is None:
+            return found
+        at, across = self.extra.nonzero(as_tuple=True)
+        return torch.cat([found, _hashed(at, across, self.extra.detach()[at, across], len(self.extra))])
+
     def to_dense(self) -> Tensor:
         """All rows `(rows, d)` as one dense matrix."""
         whole = self.sparse.to_dense()
@@ -124,6 +136,14 @@ class Features:
         extra = None if self.extra is None else torch.nn.functional.dropout(self.extra, share)
         across = _revalued(self.transposed, kept[self.order])
         return Features(_revalued(self.sparse, kept), across, self.order, extra)
+
+
+def _hashed(row: Tensor, col: Tensor, value: Tensor, rows: int) -> Tensor:
+    """The sum over a row's entries of a mix of column and value bits (constants of splitmix64), wrapping at 64 bits."""
+    mixed = ((col + 1) * -7046029254386353131) ^ (value.float().view(torch.int32).long() * -4658895280553007687)
+    mixed = (mixed ^ (mixed >> 30)) * -7723592293110705685
+    summed = torch.zeros(rows, dtype=torch.int64).index_add_(0, row, mixed ^ (mixed >> 27))
+    return (summed ^ (summed >> 31)) & 0x7FFFFFFFFFFFFFFF
 
 
 def _revalued(block: Tensor, value: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from sparring.systems.graph.flows import Flow
 from sparring.systems.graph.graph import Graph
 from sparring.systems.graph.solvers import Solver
 from sparring.systems.graph.sparse import Incidence
-from sparring.systems.graph.store import fingerprint
 from sparring.systems.graph.training import Scene
 
 TITLE = "Graph neural flows that stay stable under attack, with a certificate"
@@ -83,9 +82,7 @@ def data_records(graph: Graph, name: str) -> tuple[Data, ...]:
     """The graph, with what was mended in it."""
     source = "embedded" if name in ("digits", "blocks", "karate") else "real"
     note = f"{graph.m:,} edges, homophily {graph.homophily:.2f}" + "".join(f"; {m}" for m in graph.mended)
-    return (
-        Data(name=name, source=source, rows=graph.n, sha256=fingerprint(graph), role="training and test", note=note),
-    )
+    return (Data(name=name, source=source, rows=graph.n, sha256=graph.sha256(), role="training and test", note=note),)
 
 
 def curves(
