@@ -23,6 +23,7 @@ _EXTRAS = {
 }
 
 _PROGRAMS = {
+    "nft": "apt-get install nftables (to check the rules of ddos detect)",
     "espeak-ng": "apt-get install espeak-ng (audio build-benchmark)",
     "flite": "apt-get install flite (audio build-benchmark)",
     "festival": "apt-get install festival festvox-kdlpc16k (audio build-benchmark)",

@@ -22,7 +22,7 @@ from sparring.systems.ddos.train import fit_guard
 
 SMALL = StackSize(rounds=20, leaves=15, booster_depth=6, trees=10, tree_depth=10, hidden=(16,), epochs=2, folds=2)
 CONFIG = Config(scenes=2, test_scenes=1, rows=1_200, stack=SMALL, sparring=Rounds(1, 60), training_queries=12,
-                attacked=16, queries=12, gan_steps=4, bots=50, link_seconds=15, shapes=1)  # fmt: skip
+                attacked=16, queries=12, gan_steps=4, bots=50, link_seconds=15, shapes=0)  # fmt: skip
 VICTIM = 0xCB007101
 
 

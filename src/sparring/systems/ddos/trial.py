@@ -24,6 +24,7 @@ FLOOD = 1.16
 """The attack's bits per second over the link's capacity: a little more than the whole link."""
 VICTIM = SERVERS + 8
 """A server of the scenes that many services share."""
+_TRIES = 8
 CLASSIC = Limits(50.0)
 """The rule that operators reach for first: 50 packets per second from one source."""
 
@@ -62,12 +63,19 @@ def toward(attack: Attack, seed: int, bits: float | None = None) -> Headers:
         h = assault(one, np.random.default_rng(seed))[0]
         return h.take((h.target == ipv4(np.array([one.victim]))[0]).all(1)).ordered()
 
-    h = made(attack)
-    if bits is None or len(h) == 0:
+    def load(h: Headers) -> float:
+        return float((h.size + FRAME)[h.time >= attack.start * 1e6].sum()) * 8 / attack.seconds
+
+    h, rate = made(attack), attack.rate
+    if bits is None:
         return h
-    flood = h.take(h.time >= attack.start * 1e6)
-    actual = float((flood.size + FRAME).sum()) * 8 / attack.seconds
-    return made(replace(attack, rate=attack.rate * bits / actual))
+    for _ in range(_TRIES):  # what a flood's packets weigh is drawn anew each time; then some are left out
+        if load(h) >= bits:
+            break
+        rate *= 1.2 * bits / max(load(h), 1.0)
+        h = made(replace(attack, rate=rate))
+    early = h.time < attack.start * 1e6
+    return h.take(early | (np.random.default_rng((seed, 1)).random(len(h)) < bits / load(h)))
 
 
 def mixed(benign: Headers, attack: Headers) -> tuple[Headers, NDArray[np.bool_]]:

@@ -1,0 +1,57 @@
+# pyright: basic
+"""Bar 3: the two real attack captures among real benign ones, window by window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from ddos_traces import Captures, attack, cut, early_and_late, mirrored
+
+from sparring.network.headers import Headers, joined
+from sparring.systems.ddos.model import Guard, Memory
+
+WITHIN = 3.0
+
+
+def measured(guard: Guard, real: Captures, seed: int) -> dict[str, float]:
+    """Attack windows in alarm within three seconds, windows of benign destinations in alarm."""
+    rng, out = np.random.default_rng(seed), {}
+    late = early_and_late(attack("WebDDoS"))[1]
+    for name, bad in (("WebDDoS", late), ("SynFlood", attack("SynFlood"))):
+        out |= _among(guard, name, bad, real.test, rng)
+    for name, parts in (("alone", real.test), ("mirrored", [mirrored(h, rng) for h in real.test])):
+        verdicts = [guard.judge(cut(h, guard.seconds), Memory()) for h in parts]
+        alarm = np.concatenate([v.alarm for v in verdicts])
+        out[f"benign {name}: windows in alarm"] = float(alarm.mean())
+        out[f"benign {name}: windows"] = float(len(alarm))
+        out[f"benign {name}: flows flagged"] = float(np.concatenate([v.flagged for v in verdicts]).mean())
+        spans = [(len(np.unique(v.volumes.begin[v.alarm])), len(np.unique(v.volumes.begin))) for v in verdicts]
+        out[f"benign {name}: seconds with any alarm"] = sum(a for a, _ in spans) / sum(b for _, b in spans)
+    return out
+
+
+def _among(guard: Guard, name: str, bad: Headers, benign: list[Headers], rng: np.random.Generator) -> dict[str, float]:
+    """One attack capture in the middle of benign ones that begin at random times of it."""
+    begin, length = int(bad.time[0]), max(int(bad.time[-1] - bad.time[0]), 1)
+    moved = [replace(h, time=h.time - h.time[0] + begin + int(rng.integers(0, length))) for h in benign]
+    first = [replace(h, time=h.time - h.time[0] + begin - 30_000_000) for h in benign[:5]]
+    h = joined([bad, *moved, *first]).ordered()
+    v = guard.judge(cut(h, guard.seconds), Memory())
+    ends = {a.tobytes() for a in np.unique(np.concatenate([bad.source, bad.target]), axis=0)}
+    mine = np.array([a.tobytes() in ends for a in v.volumes.address])
+    when = np.unique(bad.time // round(guard.seconds * 1e6)) * guard.seconds
+    ended = np.sort(v.volumes.begin[mine & v.alarm] / 1e6 + guard.seconds)
+    at = np.searchsorted(ended, when, side="right")
+    wait = (
+        np.where(at < len(ended), ended[np.minimum(at, len(ended) - 1)] - when, np.inf)
+        if len(ended)
+        else when * 0 + np.inf
+    )
+    return {
+        f"{name}: windows": float(len(when)),
+        f"{name}: windows in alarm within 3 s": float((wait <= WITHIN).mean()),
+        f"{name}: windows in alarm themselves": float((wait <= guard.seconds).mean()),
+        f"{name}: seconds to the first alarm": float(wait[0]),
+        f"{name}: benign windows beside in alarm": float(v.alarm[~mine].mean()),
+    }

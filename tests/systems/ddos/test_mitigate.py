@@ -1,0 +1,153 @@
+# pyright: basic
+"""From verdicts to rules: the tree, sources and prefixes, strangers, and what is left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparring.network.flows import ACK, SYN
+from sparring.network.headers import Headers, ipv4, joined, parsed
+from sparring.systems.ddos.adversary import Botnet
+from sparring.systems.ddos.link import Link, carry
+from sparring.systems.ddos.mitigate import Mitigator
+from sparring.systems.ddos.rules import Rule
+from sparring.systems.ddos.tree import PORTLESS, tree_rules
+from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, try_out, users, worst_shape
+
+VICTIM = 0xCB007101 + 7
+
+
+def packets(n, seed=0, *, protocol=6, flags=ACK, size=(40, 1_400), port=443, source=0x0A010000):
+    rng = np.random.default_rng(seed)
+    one = np.ones(n, dtype=np.int64)
+    return Headers(
+        np.sort(rng.integers(0, 1_000_000, n)), ipv4(source + rng.integers(0, 200, n)), ipv4(VICTIM * one),
+        rng.integers(1_024, 65_536, n), port * one, protocol * one, rng.integers(*size, n), 20 * one, flags * one,
+        500 * one,
+    )  # fmt: skip
+
+
+def test_a_tree_separates_what_differs_and_its_rules_match_it():
+    attack, benign = packets(2_000, 1, flags=SYN, size=(0, 1), port=80), packets(2_000, 2)
+    rules = tree_rules(attack, benign, ("203.0.113.8",))
+    hit = np.any([r.matches(attack) for r in rules], axis=0)
+    assert hit.mean() > 0.95
+    assert np.any([r.matches(benign) for r in rules], axis=0).mean() < 0.01
+    assert all(r.targets == ("203.0.113.8",) for r in rules)
+
+
+def test_what_looks_alike_gets_no_rule():
+    assert tree_rules(packets(2_000, 1), packets(2_000, 2), ()) == []
+    assert tree_rules(packets(0), packets(10), ()) == []
+
+
+def test_without_ports_a_crowd_at_one_port_gets_no_rule():
+    crowd, benign = packets(2_000, 1, port=8_080), packets(2_000, 2, port=443)
+    assert tree_rules(crowd, benign, ()) != []
+    assert tree_rules(crowd, benign, (), fields=PORTLESS, purity=0.9) == []
+
+
+@pytest.mark.parametrize("protocol", [6, 17])
+def test_rules_of_a_flood_name_its_protocol(protocol):
+    flags = SYN if protocol == 6 else 0
+    flood = packets(1_000, 1, protocol=protocol, flags=flags, size=(10, 12))
+    other = packets(1_000, 2, protocol=23 - protocol, flags=ACK if protocol == 17 else 0)
+    for rule in tree_rules(flood, other, ()):
+        assert rule.protocol in ("", {6: "tcp", 17: "udp"}[protocol])
+        assert rule.matches(flood).any()
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    return users(16, 4, rate=15.0)
+
+
+def flooded(quiet, bots=200, **shape):
+    capacity = capacity_of(quiet, 16)
+    net = Botnet(1.2 * capacity, bots, 5.0, 11.0, VICTIM)
+    return net, Link(capacity), toward(net.plain(), 0, net.bits)
+
+
+def test_a_flood_is_met_within_three_seconds_and_most_of_the_users_pass(guard, quiet):
+    _net, link, attack = flooded(quiet)
+    trial = try_out("flood", quiet, attack, link, (5.0, 16.0), Mitigator(guard, link.capacity))
+    assert trial.delay is not None
+    assert trial.delay <= 3.0
+    assert trial.goodput("ours") > trial.goodput("none")
+    assert trial.goodput("ours") >= 0.8 * trial.goodput("oracle")
+    assert trial.passages["ours"].benign_blocked() <= 0.02
+
+
+def test_rules_speak_of_the_victim_alone(guard, quiet):
+    _net, link, attack = flooded(quiet)
+    ours = Mitigator(guard, link.capacity)
+    carry(*mixed(quiet, attack), link, ours)
+    assert ours.rules
+    assert all("203.0.113.8" in rule.targets for rule in ours.rules)
+
+
+def test_quiet_traffic_within_the_capacity_gets_no_rules(guard, quiet):
+    ours = Mitigator(guard, 1e9)
+    done = carry(quiet, np.zeros(len(quiet), dtype=bool), Link(1e9), ours)
+    assert ours.rules == ()
+    assert done.benign_blocked() == 0.0
+
+
+def test_rules_expire_when_nothing_confirms_them(guard):
+    ours = Mitigator(guard, expires=5.0)
+    ours._keep(Rule("drop", expires=5.0, reason="tree"), 10.0)
+    ours._keep(Rule("limit", expires=3.0, rate=5.0, reason="strangers"), 10.0)
+    assert len(ours.rules) == 2
+    ours.decide(packets(0), 14.0)
+    assert [r.action for r in ours.rules] == ["drop"]
+    ours.decide(packets(0), 15.0)
+    assert ours.rules == ()
+
+
+def test_a_full_prefix_stands_for_its_addresses_unless_somebody_known_lives_there(guard):
+    ours = Mitigator(guard)
+    dense = np.array([parsed(f"198.18.5.{i}") for i in range(30)])
+    few = np.array([parsed(f"198.18.6.{i}") for i in range(3)])
+    names = set(ours._gathered(np.concatenate([dense, few])))
+    assert names == {"198.18.5.0/24", "198.18.6.0", "198.18.6.1", "198.18.6.2"}
+    ours._known[parsed("198.18.5.77").tobytes()] = 3
+    assert len(set(ours._gathered(dense))) == 30
+
+
+def test_a_flood_weighs_what_was_asked_for():
+    net = Botnet(2e6, 100, 5.0, 10.0, VICTIM)
+    for attack in net.openings():
+        h = toward(attack, 3, net.bits)
+        flood = h.take(h.time >= 5_000_000)
+        assert float((flood.size + 14).sum()) * 8 / 10 == pytest.approx(2e6, rel=0.03)
+        assert (h.target == ipv4(np.array([VICTIM]))[0]).all()
+    known = toward(replace(net.openings()[3]), 3, net.bits)
+    assert (known.time < 5_000_000).any()
+
+
+def test_the_search_keeps_the_worst_and_its_history_never_rises():
+    net, tried = Botnet(1e6, 400, 5.0, 10.0, VICTIM), []
+
+    def goodput(attack):
+        tried.append(attack)
+        return 1.0 - 0.3 * attack.shape.mix - 0.1 * attack.spoofed
+
+    best, low, history = worst_shape(net, goodput, 12, np.random.default_rng(0))
+    assert len(tried) == len(history) == 12
+    assert low == min(history) == 1.0 - 0.3 * best.shape.mix - 0.1 * best.spoofed
+    assert history == sorted(history, reverse=True)
+
+
+def test_users_and_crowds_are_the_same_in_the_same_seed():
+    assert np.array_equal(users(6, 1).time, users(6, 1).time)
+    assert len(users(6, 1, crowd=True)) > len(users(6, 1))
+    both, bad = mixed(users(6, 1), packets(10))
+    assert bad.sum() == 10
+    assert (np.diff(both.time) >= 0).all()
+    assert len(joined([both])) == len(bad)
+
+
+def test_a_simulated_crowd_has_no_attack(guard):
+    found = simulated(guard, kind="syn flood", bots=10, spoofed=False, mix=0.0, crowd=True, seconds=12, seed=0)
+    assert sum(w.attack for w in found.passages["ours"].windows) == 0
