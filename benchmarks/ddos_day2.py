@@ -46,6 +46,7 @@ def measured(seed: int, quick: bool) -> dict[str, float]:
     x2, y2 = torch.as_tensor(schema.encode(two.table)), torch.as_tensor(two.attack.astype(np.int64))
     met = {row.tobytes() for row in x1.numpy()}
     fresh = torch.as_tensor(np.array([row.tobytes() not in met for row in x2.numpy()]))
+    assert two.label is not None
     x2, y2, label = x2[fresh], y2[fresh], two.label[fresh.numpy()]
     g = torch.Generator().manual_seed(seed)
     attacks = (y1 == 1).nonzero().squeeze(1)

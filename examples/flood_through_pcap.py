@@ -24,6 +24,7 @@ SMALL = StackSize(rounds=30, leaves=15, trees=15, epochs=3, folds=2)
 
 
 def main() -> None:
+    """Train, write a flood, judge it, print the rules."""
     with tempfile.TemporaryDirectory() as folder:
         # A guard that learned from two generated minutes; `sparring run ddos` trains a better one, against adversaries.
         traffic = load(Config(scenes=2, test_scenes=1, rows=1_500), Run(Path(folder), 0))

@@ -4,6 +4,7 @@
 import json
 import sys
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_lucids_own_windows_are_read_and_checked(tmp_path):
         ({"other": np.ones(3)}, "rename"),
         ({"train_x": np.array([object()]), "train_y": np.ones(1)}, "archive"),
     ):
-        np.savez(path, **content)
+        cast(Any, np).savez(path, **content)
         with pytest.raises(BadInput, match=words):
             read_windows(path)
     path.write_bytes(b"no archive")

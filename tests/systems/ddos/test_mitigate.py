@@ -18,7 +18,7 @@ from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, t
 VICTIM = 0xCB007101 + 7
 
 
-def packets(n, seed=0, *, protocol=6, flags=ACK, size=(40, 1_400), port=443, source=0x0A010000):
+def packets(n: int, seed=0, *, protocol=6, flags=ACK, size: tuple[int, int] = (40, 1_400), port=443, source=0x0A010000):
     rng = np.random.default_rng(seed)
     one = np.ones(n, dtype=np.int64)
     return Headers(

@@ -1,6 +1,8 @@
 # pyright: basic
 """Actions on packets, the search's model, and the way through a capture file."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
@@ -156,7 +158,7 @@ def test_the_roster_marks_what_was_trained_and_combines_everything(guard, stretc
     everybody = roster(10, played)
     assert [a.name for a in everybody if a.seen] == ["actions as trained"]
     everything = next(a for a in everybody if a.name == ALL_ACTIONS)
-    assert everything.threat.space.width == len(PacketSpace().parameters)
+    assert cast(Any, everything.threat).space.width == len(PacketSpace().parameters)
     assert sum(a.access == "transfer" for a in everybody) == 1
 
 
