@@ -28,3 +28,10 @@ def test_importing_the_package_does_not_import_torch():
 def test_every_module_imports_and_says_what_it_is():
     for module in pkgutil.walk_packages(sparring.__path__, "sparring."):
         assert (importlib.import_module(module.name).__doc__ or "").strip(), f"{module.name} has no docstring"
+
+
+def test_the_parts_of_the_package_stay_cheap_to_import():
+    """FSDP brings sympy and two CPU-seconds; only a run that shards may pay them."""
+    code = "import sys; from sparring import assess, harden; print('torch.distributed.fsdp' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -5,13 +5,13 @@ Reading a whole tensor out of its shards takes every process: all of them must m
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 
 def shard(module: nn.Module, mesh: Any) -> nn.Module:
@@ -40,10 +40,16 @@ def _blocks(module: nn.Module) -> list[nn.Module]:
     return found
 
 
+def sharded(value: Any) -> bool:
+    """Whether a value is a shard of a tensor. Nobody can hold one before its module is imported (two CPU-seconds)."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(value, module.DTensor)
+
+
 def whole(value: Any) -> Any:
     """Nested state with every shard replaced by the whole tensor; anything else as it is."""
-    if isinstance(value, DTensor):
-        return cast(Any, value.detach()).full_tensor()
+    if sharded(value):
+        return value.detach().full_tensor()
     if isinstance(value, Counter):
         return cast(Any, value)
     if isinstance(value, Mapping):
@@ -56,10 +62,12 @@ def whole(value: Any) -> Any:
 
 def like(value: Tensor, pattern: Tensor) -> Tensor:
     """A whole tensor, shared out as `pattern` is (itself where that is no shard, or another shape)."""
-    if isinstance(pattern, DTensor) and not isinstance(value, DTensor) and value.shape == pattern.shape:
-        there = value.to(device=pattern.device)
-        return distribute_tensor(there, pattern.device_mesh, pattern.placements)
-    return value
+    if not sharded(pattern) or sharded(value) or value.shape != pattern.shape:
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    shards = cast(DTensor, pattern)
+    return distribute_tensor(value.to(device=shards.device), shards.device_mesh, shards.placements)
 
 
 def load(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
