@@ -19,6 +19,7 @@ _EXTRAS = {
     "audio": ("soundfile", "soxr", "pesq", "py-nanotts"),
     "ssl": ("transformers",),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
+    "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 

@@ -5,7 +5,7 @@ They do what the function of the same name does, to the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar, cast
 
@@ -95,3 +95,43 @@ def transposed(x: Tensor) -> Tensor:
 def unflatten(x: Tensor, shape: torch.Size) -> Tensor:
     """The first axis taken apart into axes of this shape."""
     return x.reshape(*shape, *x.shape[1:])
+
+
+def unique_rows(x: Tensor) -> Tensor:
+    """The distinct rows of a tensor."""
+    return cast(Any, x).unique(dim=0)
+
+
+def rfft(x: Tensor, n: int | None = None) -> Tensor:
+    """The one-sided discrete Fourier transform along the last axis, of length `n`."""
+    return _torch.fft.rfft(x, n=n)
+
+
+def irfft(x: Tensor, n: int) -> Tensor:
+    """The real signal of length `n` with that one-sided spectrum."""
+    return _torch.fft.irfft(x, n=n)
+
+
+def fft(x: Tensor, n: int | None = None) -> Tensor:
+    """The discrete Fourier transform along the last axis, of length `n`."""
+    return _torch.fft.fft(x, n=n)
+
+
+def ifft(x: Tensor) -> Tensor:
+    """The signal with that two-sided spectrum."""
+    return _torch.fft.ifft(x)
+
+
+def rfftfreq(n: int, spacing: float, like: Tensor) -> Tensor:
+    """The frequencies of `rfft`'s output, in the dtype and on the device of `like`."""
+    return _torch.fft.rfftfreq(n, spacing, dtype=like.dtype, device=like.device)
+
+
+def on_gradient(x: Tensor, hook: Callable[[Tensor], Tensor | None]) -> None:
+    """Let `hook` see, and replace where it returns something, the gradient that reaches `x`."""
+    cast(Any, x).register_hook(hook)
+
+
+def first(where: Tensor) -> list[int]:
+    """The index of the first true entry."""
+    return integers(cast(Any, where).nonzero()[0])

@@ -148,4 +148,52 @@ SETS = (
         "https://github.com/sigeisler/robustness_of_gnns_at_scale",
         "Bojchevski, Guennemann: Deep Gaussian Embedding of Graphs, ICLR 2018",
     ),
+    DataSet(
+        "marmousi",
+        "Marmousi velocity, 100 x 310 cells of 30 m",
+        (File("seismic/marmousi_100x310_30m.npy", "624e25af4e01211325392fcc9f1ed3dfbafa8f3af6beed66c99105a063b48d05"),),
+        "MIT repository; the model is IFP's",
+        "https://github.com/YangFangShu/FWIGAN",
+        "Versteeg: The Marmousi experience, The Leading Edge 1994",
+    ),
+    DataSet(
+        "marmousi2",
+        "Marmousi2 velocity, 117 x 567 cells of 30 m, with a smooth start and a fine edition at 7.5 m",
+        (
+            File(
+                "seismic/marmousi2_117x567_30m.npy", "41686d54fdf01b60b989bc90d1dd17cf7dabeed6e07d6f914a971737d78ca9ba"
+            ),
+            File(
+                "seismic/marmousi2_117x567_30m_init_smooth.npy",
+                "7f26e661241c3cc317dd45482874d7641c7ed1778b45819490b415828856db67",
+            ),
+            File(
+                "seismic/marmousi2_401x1601_fine.npy",
+                "15ed8e6e1f5e639b3c61e36b3258d891c282dbbeaa47668682521407d3775d0c",
+            ),
+        ),
+        "MIT repositories; the model is from the University of Houston's AGL",
+        "https://github.com/DeepWave-KAUST/Siamese_FWI",
+        "Martin, Wiley, Marfurt: Marmousi2: An elastic upgrade for Marmousi, The Leading Edge 2006",
+    ),
+    DataSet(
+        "overthrust",
+        "A slice of the SEG/EAGE Overthrust velocity, 94 x 400 cells of 50 m, with two starts",
+        (
+            File(
+                "seismic/overthrust_94x400_50m.npy", "5d8ecc5e6e5f739b9cd4034fc3b74737b79d8483257ca0c5580404886aa76968"
+            ),
+            File(
+                "seismic/overthrust_94x400_50m_init_flat.npy",
+                "defadcebb254d09818ec7b60726a4f258d220312cabb3cebe38c49a139043db0",
+            ),
+            File(
+                "seismic/overthrust_94x400_50m_init_smooth.npy",
+                "2f11c6eedc68b57da38d56070a8791c45d45393d611d71c68e80e2b00859cdb4",
+            ),
+        ),
+        "MIT repositories; the model is from SEG/EAGE",
+        "https://github.com/DeepWave-KAUST/Siamese_FWI",
+        "Aminzadeh, Brac, Kunz: 3-D Salt and Overthrust Models, SEG 1997",
+    ),
 )
