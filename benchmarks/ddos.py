@@ -17,6 +17,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,38 @@ def mean(found: Sequence[Found], key: str) -> float:
     return over(found, key)[0]
 
 
-def bars(cells: dict[str, list[Found]]) -> list[Bar]:
-    """The five bars; a bar of several figures has a line for each."""
-    return [*day2(cells["day2"]), *link(cells["link"]), *windows(cells["captures"], cells["rivals"]),
-            *speed(cells["speed"][0]), fuzz(cells["fuzz"][0])]  # fmt: skip
+def bars(cells: dict[str, list[Found]], seeds: int) -> list[Bar]:
+    """The bars of the cells that are there; a bar of several figures has a line for each."""
+    out: list[Bar] = []
+    makers: dict[str, Callable[[list[Found]], list[Bar]]] = {
+        "day2": day2,
+        "link": link,
+        "captures": lambda found: windows(found, cells["rivals"]),
+        "speed": lambda found: speed(found[0]),
+        "fuzz": lambda found: [fuzz(found[0])],
+    }
+    for name, make in makers.items():
+        if not cells[name]:
+            continue
+        lines = make(cells[name])
+        few = len(cells[name]) < seeds and name not in ("speed", "fuzz")
+        out += [replace(b, metric=f"{b.metric} [{len(cells[name])} of {seeds} seeds]") if few else b for b in lines]
+    return out
+
+
+def kept(seeds: Sequence[int], scratch: Path) -> dict[str, list[Found]]:
+    """The cells that a scratch folder holds by now."""
+    out: dict[str, list[Found]] = {}
+    for name in ("day2", "link", "captures", "rivals"):
+        paths = [scratch / f"{name}-{seed}.json" for seed in seeds]
+        out[name] = [json.loads(p.read_text("utf-8")) for p in paths if p.exists()]
+    for name in ("speed", "fuzz"):
+        path = scratch / f"{name}.json"
+        out[name] = [json.loads(path.read_text("utf-8"))] if path.exists() else []
+    anchors = scratch / f"anchors-{seeds[0]}.json"
+    if anchors.exists() and out["link"]:
+        out["link"][0] |= json.loads(anchors.read_text("utf-8"))
+    return out
 
 
 def day2(found: list[Found]) -> list[Bar]:
@@ -207,18 +236,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, default=None)
     parser.add_argument("--nfstream", default="")
     parser.add_argument("--only", type=int, default=0, choices=range(6))
+    parser.add_argument("--kept", action="store_true", help="write what the scratch folder holds by now")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     fallback = Path(tempfile.gettempdir()) / f"sparring-ddos{'-quick' if options.quick else ''}"
     scratch = options.scratch or fallback
     scratch.mkdir(parents=True, exist_ok=True)
     seeds = tuple(range(1 if options.quick else options.seeds))
-    cells = played(seeds, scratch, options.quick, options.nfstream, options.only)
+    cells = (
+        kept(seeds, scratch) if options.kept else played(seeds, scratch, options.quick, options.nfstream, options.only)
+    )
     if options.only:
         print(json.dumps({k: v for k, v in cells.items() if v}, indent=1))
         return
     data = "CIC-DDoS2019 sample (8,000 flows), SynFlood and WebDDoS captures, headers of 164 benign captures; generated"
-    write("ddos", "python benchmarks/ddos.py", data, seeds, bars(cells), quick=options.quick)
+    write("ddos", "python benchmarks/ddos.py", data, seeds, bars(cells, len(seeds)), quick=options.quick)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,13 @@ def test_without_classes_an_attack_is_called_an_attack(guard, lesson):
     assert set(guard.name(lesson.rows.x[lesson.rows.y == 1][:50])) <= set(lesson.rows.kind.tolist())
 
 
+def test_a_connection_that_opens_and_carries_nothing_is_a_syn_floods(guard, flooded):
+    windows = cut(flooded, 1.0)
+    bare = windows.flows.take(windows.kind > 0)
+    names = guard.name(guard.encode(bare))
+    assert names.count("syn flood") > 0.9 * len(names)
+
+
 def test_a_volume_layer_of_another_width_is_refused(guard):
     with pytest.raises(ValueError, match="columns"):
         check_width(guard.flows)

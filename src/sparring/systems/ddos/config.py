@@ -74,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "training_queries": 64,
         "gan_steps": 150,
         "shapes": 6,
-        "link_seconds": 30,
+        "link_seconds": 24,
     },
     "paper": {"scenes": 12, "test_scenes": 6, "rows": 20_000, "attacked": 1_000, "queries": 2_000, "shapes": 60},
 }

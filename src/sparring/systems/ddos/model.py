@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparring.network.cicflowmeter import PROTOCOLS
 from sparring.network.destinations import COLUMNS, Destinations, Volumes
 from sparring.network.detector import Detector
 from sparring.network.detector.families import Families
@@ -18,6 +19,8 @@ from sparring.network.windows import Windowed
 from sparring.systems.ddos.evidence import Evidence
 
 _CHUNK = 4096
+_SYN_FLOOD = "syn flood"
+_PAYLOADS = ("Total Length of Fwd Packets", "Total Length of Bwd Packets")
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,22 @@ class Guard:
         return Verdicts(volumes, flow, volume, evidence, score, score > 0, alarm)
 
     def name(self, x: Tensor) -> list[str]:
-        """The attack class nearest to each row; "attack" where no classes were learnt."""
-        return ["attack"] * len(x) if self.families is None else self.families.name(x)
+        """The attack class nearest to each row; "attack" where no classes were learnt.
+
+        A tcp flow that opens and carries nothing is a SYN flood's by definition, whatever it is near to.
+        """
+        if self.families is None:
+            return ["attack"] * len(x)
+        names = self.families.name(x)
+        if _SYN_FLOOD not in self.families.names or len(x) == 0:
+            return names
+        t = self.schema.decode(x.numpy(), ("Protocol", "SYN Flag Count", *_PAYLOADS))
+        bare = (
+            (t["Protocol"] == PROTOCOLS.index("6"))
+            & (t["SYN Flag Count"] > 0)
+            & (t[_PAYLOADS[0]] + t[_PAYLOADS[1]] < 1)
+        )
+        return [_SYN_FLOOD if b else name for name, b in zip(names, bare.tolist(), strict=True)]
 
 
 def check_width(volume: Detector) -> None:

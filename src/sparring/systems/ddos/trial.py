@@ -103,7 +103,7 @@ def try_out(
     return Trial(title, link, *span, passages, ours.rules, delay, first)
 
 
-def users(seconds: int, seed: int, *, crowd: bool = False, rate: float = 25.0) -> Headers:
+def users(seconds: int, seed: int, *, crowd: bool = False, rate: float = 15.0) -> Headers:
     """Generated benign packets of a quiet afternoon; with a flash crowd in the middle third, if asked for."""
     surge = Crowd(seconds / 3, seconds / 3, factor=8.0, server=8) if crowd else None
     return stage(Scene(float(seconds), rate=rate, crowd=surge), np.random.default_rng(seed)).headers
