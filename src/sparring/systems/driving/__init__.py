@@ -1,0 +1,1 @@
+"""ADV-0: a zero-sum Markov game between a driving policy and adversarial traffic."""
