@@ -19,6 +19,7 @@ _EXTRAS = {
     "audio": ("soundfile", "soxr", "pesq", "py-nanotts"),
     "ssl": ("transformers",),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
+    "driving": ("matplotlib",),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 

@@ -138,6 +138,32 @@ class LatticeAdversary(nn.Module):
             state.memory[f"{_REPLAY}.{name}"] = joined[-self.rule.rounds * len(rows) :]
 
 
+class Frozen:
+    """A learnt lattice attacker that stays as it is: it proposes and does not improve."""
+
+    def __init__(self, scenes: Scenes, learnt: LatticeAdversary) -> None:
+        self.scenes, self.learnt = scenes, learnt
+
+    def propose(self, context: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
+        with torch.no_grad():
+            return torch.multinomial(self.learnt.law(context).exp(), k, replacement=True, generator=generator)
+
+    def score(self, defender: Driver, batch: Batch, moves: Tensor) -> Tensor:
+        return torch.zeros(moves.shape)
+
+    def improve(self, context: Tensor, moves: Tensor, utility: Tensor, state: State) -> Mapping[str, float]:
+        return {}
+
+    def respond(self, batch: Batch, moves: Tensor, active: Tensor) -> Batch:
+        return batch[0], torch.where(active, moves[:, 0], 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Nothing changes."""
+
+
 class FixedAdversary:
     """The published adversaries that do not learn, as proposers: they choose one candidate per scene.
 

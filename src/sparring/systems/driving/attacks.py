@@ -126,7 +126,7 @@ def search(driver: Driver, scenes: Scenes, rule: Search, generator: torch.Genera
             worth = out.ret.reshape(shape)
             top = worth.argsort(1)[:, : rule.elite]
             elite = tried.reshape(*shape, 2, KNOTS).gather(1, top[..., None, None].expand(-1, -1, 2, KNOTS))
-            mean[left], spread[left] = elite.mean(1), elite.std(1).clamp_min(0.1 * bound)
+            mean[left], spread[left] = elite.mean(1), elite.std(1, correction=0).clamp_min(0.1 * bound)
             first = torch.arange(len(left)) * rule.population + top[:, 0]
             better = out.ret[first] < best[left]
             path[left[better]] = paths[first[better]]

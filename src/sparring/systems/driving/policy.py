@@ -42,6 +42,24 @@ def control(sim: Simulator, action: Tensor) -> tuple[Tensor, Tensor]:
     return accel, sim.point[:, 3] - pull / speed.square()
 
 
+def residual(sim: Simulator, action: Tensor) -> Tensor:
+    """The action `(B, 2)` that a network's output means: its acceleration is added to the car-following one.
+
+    What it is added to is the intelligent driver model (Treiber et al. 2000) behind whoever drives ahead in the lane,
+    so that an untrained policy drives like a calm, short-sighted driver.
+    """
+    speed = sim.ego[:, 3:4]
+    gap = sim.dx - 0.5 * (sim.length + sim.lengths)
+    ahead = (sim.dy.abs() < 1.7) & (gap > 0) & (sim.dh.cos() > 0.6)
+    wish = 2.0 + (speed + speed * (speed - sim.others[..., 3]) / 3.5).clamp_min(0)
+    close = torch.where(ahead, (wish / gap.clamp_min(0.5)).square(), 0.0).amax(1)
+    free = 1 - (speed.squeeze(1) / sim.pace).pow(4)
+    follow = (1.5 * (free - close)).clamp(-4.0, 1.5)
+    own = action[:, 0].clamp(-1, 1)
+    accel = follow + torch.where(own > 0, THRUST, BRAKE) * own
+    return torch.stack([accel / torch.where(accel > 0, THRUST, BRAKE), action[:, 1]], dim=1)
+
+
 class Policy(nn.Module):
     """A Gaussian actor and its critic `(B, WIDTH) -> mean (B, 2), value (B,)`; zero mean and value at first."""
 
@@ -50,7 +68,7 @@ class Policy(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU())
         self.actor = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, ACTIONS))
         self.critic = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, 1))
-        self.log_std = nn.Parameter(torch.tensor([-0.7, -1.0]))
+        self.log_std = nn.Parameter(torch.tensor([-1.2, -1.2]))
         initialise(self, generator)
         nn.init.zeros_(self.actor.get_parameter("2.weight"))
         nn.init.zeros_(self.critic.get_parameter("2.weight"))
@@ -60,7 +78,7 @@ class Policy(nn.Module):
         return self.actor(hidden), self.critic(hidden).squeeze(1)
 
     def act(self, sim: Simulator) -> Tensor:
-        return self.actor(self.trunk(observe(sim)))
+        return residual(sim, self.actor(self.trunk(observe(sim))))
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:

@@ -27,7 +27,7 @@ class PPO:
     """
 
     begin: Begin
-    passes: int = 4
+    passes: int = 3
     minibatch: int = 2048
     discount: float = 0.99
     smoothing: float = 0.95
@@ -78,4 +78,4 @@ def update(rule: PPO, policy: nn.Module, rollout: Rollout, state: State) -> Tens
 
 def log_std_of(policy: nn.Module) -> Tensor:
     """The policy's exploration: log standard deviation per action, kept between e^-2.5 and 1."""
-    return policy.get_parameter("log_std").clamp(-2.5, 0.0)
+    return policy.get_parameter("log_std").clamp(-3.0, 0.0)

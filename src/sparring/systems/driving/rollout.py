@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sparring.systems.driving.episodes import REPEAT
 from sparring.systems.driving.observe import observe
-from sparring.systems.driving.policy import control, log_prob
+from sparring.systems.driving.policy import control, log_prob, residual
 from sparring.systems.driving.scenes import STEPS
 from sparring.systems.driving.simulator import Simulator
 
@@ -43,8 +43,9 @@ class Drive:
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
         reward = torch.zeros(self.sim.batch)
+        wanted = residual(self.sim, action)
         for _ in range(REPEAT):
-            reward += self.sim.step(*control(self.sim, action))
+            reward += self.sim.step(*control(self.sim, wanted))
         return reward, self.sim.ended
 
 
