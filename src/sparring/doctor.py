@@ -20,6 +20,7 @@ _EXTRAS = {
     "ssl": ("transformers",),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
+    "driving": ("matplotlib",),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 

@@ -196,4 +196,20 @@ SETS = (
         "https://github.com/DeepWave-KAUST/Siamese_FWI",
         "Aminzadeh, Brac, Kunz: 3-D Salt and Overthrust Models, SEG 1997",
     ),
+    DataSet(
+        "ngsim-commonroad",
+        "NGSIM by CommonRoad: 141 recorded scenes of US-101, Lankershim and Peachtree with every vehicle's track",
+        (File("driving/ngsim_commonroad.npz", "91abe29420e261ab170121dcc001cd51798ef0006092407d6ae2a75e14c8a63d"),),
+        "CommonRoad scenarios (BSD-3 and GPL-3 repositories); the recordings are the public NGSIM set",
+        "https://commonroad.in.tum.de (scenarios USA_US101, USA_Lanker, USA_Peach)",
+        "Althoff, Koschi, Manzinger: CommonRoad: Composable benchmarks for motion planning on roads, IV 2017",
+    ),
+    DataSet(
+        "king-attacks",
+        "KING: 56 scenes in CARLA towns as they began and as a gradient search left them, ego and four adversaries",
+        (File("driving/king_eval.npz", "cb66c23b9abaf24cb23ada637ad0fad5ee2cdd66f8d945648b667ffd00f2d5b1"),),
+        "MIT",
+        "https://github.com/autonomousvision/king",
+        "Hanselmann, Renz, Chitta, Bhattacharyya, Geiger: KING, ECCV 2022",
+    ),
 )

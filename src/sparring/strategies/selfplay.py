@@ -23,7 +23,7 @@ class SelfPlay:
 
     `game.adversary` is a `Proposer`. Every `every` steps the adversary has `rounds` rounds: propose `candidates`
     moves per context, score them against the present defender, improve. Then a copy of it joins the pool,
-    which keeps the last `pool` copies.
+    which keeps the last `pool` copies. With `contexts` only that many of the batch's contexts are scored in a round.
 
     In each step one adversary is drawn: the present one with probability `latest`, else a past one, all
     equally likely. It plays against each sample with probability `ramp(progress)`; the other samples stay as
@@ -38,6 +38,7 @@ class SelfPlay:
     candidates: int = 8
     every: int = 1
     rounds: int = 1
+    contexts: int | None = None
     pool: int = 5
     latest: float = 0.5
     ramp: Schedule = field(default_factory=lambda: Linear(final=0.9, until=0.5))
@@ -68,9 +69,10 @@ class SelfPlay:
     def _improve(self, proposer: Proposer[Any], game: Game, batch: Batch, state: State) -> dict[str, float]:
         figures: dict[str, float] = {}
         for _ in range(self.rounds):
-            moves = proposer.propose(batch[0], self.candidates, generator=state.generator("proposals"))
-            utility = proposer.score(state.unwrap(game.defender), batch, moves)
-            figures = dict(proposer.improve(batch[0], moves, utility, state))
+            few = (batch[0][: self.contexts], batch[1][: self.contexts])
+            moves = proposer.propose(few[0], self.candidates, generator=state.generator("proposals"))
+            utility = proposer.score(state.unwrap(game.defender), few, moves)
+            figures = dict(proposer.improve(few[0], moves, utility, state))
             feasible = utility[torch.isfinite(utility)]
             figures["utility"] = float(feasible.mean()) if len(feasible) else -torch.inf
         if self.pool:
