@@ -121,4 +121,5 @@ def test_every_real_set_has_terms_a_home_and_full_checksums() -> None:
         assert known.licence
         assert known.citation
         assert known.home.startswith("https://")
-        assert all(len(f.sha256) == 64 and f.path.startswith(("network/", "graph/", "audio/")) for f in known.files)
+        folders = ("network/", "graph/", "audio/", "seismic/", "driving/")
+        assert all(len(f.sha256) == 64 and f.path.startswith(folders) for f in known.files)

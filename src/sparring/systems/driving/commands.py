@@ -1,4 +1,4 @@
-"""What users do: `sparring driving run`, `evaluate`, `render`."""
+"""What users do with a finished run: `sparring driving render`."""
 
 from __future__ import annotations
 
@@ -16,43 +16,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Train a driver against traffic that looks for its weaknesses, attack it, and watch what happens.
 
-Start with **sparring driving run**: it trains a baseline and a hardened policy and attacks both, in minutes.
+A run (`sparring run driving`) trains a baseline and a hardened policy and attacks both.
 """,
 )
 
-Folder = Annotated[Path, typer.Argument(help="A run folder made by `sparring driving run`.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; may repeat.")]
-
-
-@app.command()
-def run(
-    preset: Annotated[str, typer.Option(help="quick: minutes on two cores; paper: about an hour.")] = "quick",
-    set_: Set = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder with NGSIM, for --set recorded=true.")] = None,
-    seed: Annotated[int, typer.Option(help="The seed from which all randomness comes.", min=0)] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run folder; continued if stopped.")] = None,
-) -> None:
-    """Train, harden, attack, report: the same as `sparring run driving`.
-
-    `--set defender=planner` hardens the motion planner instead of a network.
-    """
-    from sparring.launch import launch
-    from sparring.report.console import print_scorecard
-
-    card, folder = launch("driving", preset=preset, overrides=set_ or (), data=data, seed=seed, out=out)
-    print_scorecard(card)
-    typer.echo(f"report  {folder / 'report.html'}")
-
-
-@app.command()
-def evaluate(folder: Folder, set_: Set = None, out: Annotated[Path | None, typer.Option("--out", "-o")] = None) -> None:
-    """Attack the defenders of a finished run again, e.g. `--set search=48` for a stronger search."""
-    from sparring.launch import again
-    from sparring.report.console import print_scorecard
-
-    card, target = again("evaluate", folder, overrides=set_ or (), out=out)
-    print_scorecard(card)
-    typer.echo(f"report  {target / 'report.html'}")
+Folder = Annotated[Path, typer.Argument(help="A run folder made by `sparring run driving`.")]
 
 
 @app.command()
