@@ -18,7 +18,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from form import Bar, write
@@ -147,16 +147,19 @@ def _without_docstrings(path: Path) -> ast.Module:
     tree = ast.parse(path.read_text("utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            said = lambda part: isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)  # noqa: E731
-            node.body = [part for part in node.body if not said(part)] or [ast.Pass()]
+            node.body = [part for part in node.body if not _said(part)] or [ast.Pass()]
     return tree
 
 
-def at_most(bar: str, metric: str, value: float, goal: float, beside: dict[str, float] | None = None) -> Bar:
+def _said(part: ast.stmt) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant)
+
+
+def at_most(bar: str, metric: str, value: float, goal: float, beside: Mapping[str, float] | None = None) -> Bar:
     return Bar(bar, metric, f"<= {goal:g}", value, None, value <= goal, beside or {})
 
 
-def at_least(bar: str, metric: str, value: float, goal: float, beside: dict[str, float] | None = None) -> Bar:
+def at_least(bar: str, metric: str, value: float, goal: float, beside: Mapping[str, float] | None = None) -> Bar:
     return Bar(bar, metric, f">= {goal:g}", value, None, value >= goal, beside or {})
 
 

@@ -13,7 +13,7 @@ HOME = Path(__file__).parents[2] / "benchmarks"
 
 @pytest.fixture
 def quality(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(HOME)
+    monkeypatch.setattr(sys, "path", [str(HOME), *sys.path])
     spec = importlib.util.spec_from_file_location("quality_bench", HOME / "quality.py")
     assert spec is not None
     assert spec.loader is not None
