@@ -10,8 +10,8 @@ time on one thread, the minimum of interleaved rounds. Peers that cannot be impo
 **bf16**: the same PGD-10 through autocast, timed and judged in turn with single precision on an adversarially trained
 net. It pays where the processor has bfloat16 arithmetic (avx512_bf16, amx).
 
-**Robustness**: plain training, PGD-7 adversarial training, TRADES (6), MART (5), AWP (0.005) around PGD, free (m = 8, an
-eighth of the epochs) and fast training on the digits at 8 × 8, L∞ 0.15, a small convolutional net, three seeds, all
+**Robustness**: plain training, PGD-7 adversarial training, TRADES (6), MART (5), AWP (0.005) around PGD, free (m = 8,
+an eighth of the epochs) and fast training on the digits at 8 × 8, L∞ 0.15, a small convolutional net, three seeds, all
 with Adam at 2e-3, batch 128 and the same epochs: the papers' own settings, nothing tuned for any of them. The last
 weights are judged, on held-out images, by the standard ensemble of published budgets.
 """
@@ -270,9 +270,7 @@ def main() -> int:
             runs.append(cells.get(f"{name} seed {seed}", partial(reached, name, seed, epochs, points)))
     made += robust_bars(found)
     command = "python benchmarks/training.py" + (" --quick" if quick else "")
-    data = (
-        f"scikit-learn digits; robustness: 8 x 8, 1,297 to train, {points} of the test images a seed, {epochs} epochs"
-    )
+    data = f"scikit-learn digits; robustness: 8 x 8, 1,297 to train, {points} test images a seed, {epochs} epochs"
     write("training", command, data, seeds, made, quick=quick)
     return 0 if all(b.holds for b in made) else 1
 

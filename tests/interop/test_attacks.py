@@ -139,5 +139,3 @@ def test_adv_lib() -> None:
     outcome = play(adv_lib(al.pgd_linf, ε=EPS, steps=10), model())
     assert float(outcome.right.float().mean()) < 0.6
     assert outcome.queries.backward.tolist() == [10] * 12
-    ours = play(Foreign(call=signs), model())
-    assert int(outcome.right.sum()) <= int(ours.right.sum())
