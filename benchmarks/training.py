@@ -1,3 +1,4 @@
+# pyright: basic
 """What adversarial training costs in our engine beside a bare loop and ART, and whether it reaches what papers predict.
 
     python benchmarks/training.py [--quick] [--seconds S]
@@ -255,7 +256,7 @@ def robust_bars(found: dict[str, list[dict[str, list[bool]]]]) -> list[Bar]:
 
 
 def main() -> int:
-    told = options(__doc__)
+    told = options(__doc__ or "")
     torch.set_num_threads(1)
     quick = told.quick
     rounds, epochs, points, seeds = (2, 2, 24, [0]) if quick else (6, 16, 64, [0, 1, 2])

@@ -1,3 +1,4 @@
+# pyright: basic
 """Other libraries' attacks inside our evaluation; each is skipped with its reason where it is not installed."""
 
 from __future__ import annotations
