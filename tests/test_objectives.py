@@ -1,3 +1,4 @@
+# pyright: basic
 import math
 
 import pytest
@@ -79,3 +80,13 @@ def test_a_logit_of_exactly_zero_is_class_zero():
 
 def test_cross_entropy_of_even_odds_is_log_k():
     torch.testing.assert_close(ob.cross_entropy(torch.zeros(1, 5), torch.tensor([2])), torch.tensor([math.log(5)]))
+
+
+def test_the_binary_cross_entropy_keeps_its_gradient_where_the_sigmoid_saturates() -> None:
+    z = torch.tensor([-40.0, -3.0, 0.0, 2.0, 40.0], requires_grad=True)
+    for y in (torch.zeros(5), torch.ones(5), torch.full((5,), 0.3)):
+        value = ob.cross_entropy(z, y)
+        torch.testing.assert_close(value, F.binary_cross_entropy_with_logits(z, y, reduction="none"))
+        (grad,) = torch.autograd.grad(value.sum(), z)
+        torch.testing.assert_close(grad, torch.sigmoid(z.detach()) - y)
+        assert bool((grad != 0).all())

@@ -1,3 +1,4 @@
+# pyright: basic
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -68,6 +69,7 @@ def test_an_honest_model_passes_every_check(data: Data) -> None:
         "loss scale",
         "weak payoff",
         "black box beats white box",
+        "decisions beat the attack",
         "more steps not stronger",
         "larger budget not stronger",
         "active test",
@@ -127,6 +129,54 @@ def test_a_function_through_numpy_is_judged_by_its_scores(data: Data, attack: At
     found = examine(trees, (data[0], y), attack=attack, attackable=lambda t: t == 1, samples=20, active=0)
     assert found.verdict.flags == ()
     assert flags(trees, (data[0], y), attack=PGD()) == {"no gradient"}
+
+
+FLATTENED: dict[str, Callable[[Tensor], Tensor]] = {
+    "sign": torch.sign,
+    "clamp": lambda z: z.clamp(-0.05, 0.05),
+    "saturated sigmoid": lambda z: torch.sigmoid(1e4 * z) - 0.5,
+}
+
+
+@pytest.mark.parametrize("kind", FLATTENED)
+@pytest.mark.parametrize("attack", [None, ConstrainedSearch(queries=600)])
+def test_a_detector_that_flattens_its_score_is_not_believed(data: Data, kind: str, attack: Attack | None) -> None:
+    def score(x: Tensor) -> Tensor:
+        return 4 * (x.detach()[:, :4].sum(1) - x.detach()[:, 4:].sum(1))
+
+    y = (score(data[0]) > 0).long()
+    honest = examine(score, (data[0], y), attack=attack, active=0)
+    assert honest.verdict.flags == ()
+    hidden = examine(lambda x: FLATTENED[kind](score(x)), (data[0], y), attack=attack, active=0)
+    assert "flat scores" in hidden.verdict.flags
+    assert hidden.upper_bound <= honest.upper_bound + 0.15  # the search by decisions sees through it
+
+
+def test_a_search_by_decisions_has_no_use_for_scores(data: Data) -> None:
+    def label(x: Tensor) -> Tensor:
+        return torch.sign(x.detach()[:, :4].sum(1) - x.detach()[:, 4:].sum(1))
+
+    found = examine(label, (data[0], (label(data[0]) > 0).long()), attack=DecisionSearch(queries=300), active=0)
+    assert "flat scores" not in {c.name for c in found.checks}
+    assert found.verdict.flags == ()
+
+
+def test_one_large_logit_is_no_masking_until_its_gradient_is_gone(data: Data) -> None:
+    """|z| of some tens: single precision rounds sigmoid(z) to 1, but the payoff's gradient keeps its direction."""
+
+    def detector(scale: float) -> nn.Module:
+        class Detector(nn.Module):
+            def forward(self, x: Tensor) -> Tensor:
+                return scale * (x[:, :4].sum(1) - x[:, 4:].sum(1))
+
+        return Detector()
+
+    y = (data[0][:, :4].sum(1) > data[0][:, 4:].sum(1)).long()
+    large = examine(detector(25.0), (data[0], y), active=0)
+    assert float(detector(25.0)(data[0]).abs().max()) > 40
+    assert large.verdict.flags == ()
+    assert large.naive == examine(detector(1.0), (data[0], y), active=0).naive
+    assert "zero gradients" in flags(detector(1e4), (data[0], y), active=0)
 
 
 def test_a_gradient_that_points_elsewhere(data: Data) -> None:

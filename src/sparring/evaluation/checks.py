@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.attacks.base import Attack, AttackResult, Model, frozen
+from sparring.attacks.decision import DecisionSearch
 from sparring.attacks.oracle import own_randomness
 from sparring.attacks.pgd import PGD
 from sparring.evaluation.scorecard import Check
@@ -26,7 +27,11 @@ from sparring.threats.base import ThreatModel, flat
 
 TOLERANCE = 0.05
 HELPFUL = 0.75
+FLAT = 0.5
+"""A score that a whole threat does not move, on more than half of the samples, is none to search by."""
 _SURE = 0.01
+_MEMBERS = 16
+_DECISIONS = 300
 _DOUBLINGS = 7
 _DIRECTIONS = 8
 
@@ -203,6 +208,45 @@ def black_box(subject: Subject, lost: dict[str, Tensor]) -> Check:
     )
     gap = _gap(lost["black box"], lost["attack"])
     return subject.check("black box beats white box", _sound(*gap, len(subject.x)), detail)
+
+
+def decisions_alone(subject: Subject, lost: dict[str, Tensor]) -> Check:
+    """An attack that knows scores or gradients is not beaten by one that reads the decisions alone.
+
+    Its search has nothing in common with the others: it comes from wrong decisions far away, real inputs of the pool
+    among them, and walks along the boundary. Whatever was done to the scores, it does not see it. It asks no more
+    often than the attack may.
+    """
+    queries = min(_DECISIONS, getattr(subject.attack, "queries", _DECISIONS))
+    search = DecisionSearch(queries=queries, starts=subject.pool, criterion=subject.criterion)
+    lost["decisions"] = subject.lost(search)
+    only = int((lost["decisions"] & ~lost["attack"]).sum())
+    detail = (
+        f"robust {_robust(lost['attack'])} by the attack, {_robust(lost['decisions'])} by decisions alone; {only} of "
+        f"{len(subject.x)} samples fell to the decisions alone"
+    )
+    gap = _gap(lost["decisions"], lost["attack"])
+    return subject.check("decisions beat the attack", _sound(*gap, len(subject.x)), detail)
+
+
+def flat_scores(subject: Subject) -> Check:
+    """Random members of the threat have another score than the input: there is something to search by.
+
+    A detector that answers by the sign of its score, a clamped one or a saturated sigmoid gives a search by scores
+    nothing to compare, so its failure says nothing. Only samples that the threat can move count.
+    """
+    clean, flat_so_far = subject.outputs(subject.x), torch.ones_like(subject.y, dtype=torch.bool).reshape(-1)
+    moved = torch.zeros_like(flat_so_far)
+    for _ in range(_MEMBERS):
+        member = subject.threat.sample(subject.x, generator=subject.generator)
+        moved |= (flat(member) != flat(subject.x)).any(1)
+        flat_so_far &= (flat(subject.outputs(member)) == flat(clean)).all(1)
+    n = int(moved.sum())
+    share = float((flat_so_far & moved).sum()) / max(n, 1)
+    detail = (
+        f"all of {_MEMBERS} random members of the threat leave the score exactly as it is on {share:.0%} of {n} inputs"
+    )
+    return subject.check("flat scores", share <= FLAT, detail)
 
 
 def more_steps(subject: Subject, lost: dict[str, Tensor]) -> Check | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.attacks.base import Attack, Model
+from sparring.attacks.decision import DecisionSearch
 from sparring.attacks.eot import EOT
 from sparring.attacks.oracle import NoGradient
 from sparring.attacks.pgd import PGD
@@ -109,6 +110,10 @@ def _examine(subject: Subject) -> tuple[list[Check], dict[str, Tensor]]:
         direction, helpful = checks.gradient_direction(subject)
         found += [checks.zero_gradients(subject), direction, checks.piecewise_constant(subject, helpful)]
         found += [checks.loss_scale(subject, lost), checks.weak_payoff(subject, lost), checks.black_box(subject, lost)]
+    elif not isinstance(subject.attack, DecisionSearch):  # which has no use for scores
+        found.append(checks.flat_scores(subject))
+    if checks.same_twice(subject):
+        found.append(checks.decisions_alone(subject, lost))
     steps = checks.more_steps(subject, lost)
     found += [steps] if steps is not None else []
     found.append(checks.larger_budget(subject, gradient=by_gradient))
