@@ -1,14 +1,17 @@
 # pyright: basic
-"""Bar 3: the two real attack captures among real benign ones, window by window."""
+"""Bar 3: the two real attack captures among real benign ones, window by window, and what the rules made of it block."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from ddos_traces import Captures, attack, cut, early_and_late, mirrored
 
 from sparring.network.headers import Headers, joined
+from sparring.systems.ddos.link import apply
+from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard, Memory
 
 WITHIN = 3.0
@@ -20,6 +23,7 @@ def measured(guard: Guard, real: Captures, seed: int) -> dict[str, float]:
     late = early_and_late(attack("WebDDoS"))[1]
     for name, bad in (("WebDDoS", late), ("SynFlood", attack("SynFlood"))):
         out |= _among(guard, name, bad, real.test, rng)
+    out["benign alone: packets blocked"] = float(np.concatenate([blocked(guard, h) for h in real.test]).mean())
     for name, parts in (("alone", real.test), ("mirrored", [mirrored(h, rng) for h in real.test])):
         verdicts = [guard.judge(cut(h, guard.seconds), Memory()) for h in parts]
         alarm = np.concatenate([v.alarm for v in verdicts])
@@ -36,7 +40,9 @@ def _among(guard: Guard, name: str, bad: Headers, benign: list[Headers], rng: np
     begin, length = int(bad.time[0]), max(int(bad.time[-1] - bad.time[0]), 1)
     moved = [replace(h, time=h.time - h.time[0] + begin + int(rng.integers(0, length))) for h in benign]
     first = [replace(h, time=h.time - h.time[0] + begin - 30_000_000) for h in benign[:5]]
-    h = joined([bad, *moved, *first]).ordered()
+    every = joined([bad, *moved, *first])
+    order = np.argsort(every.time, kind="stable")
+    h, theirs = every.take(order), (np.arange(len(order)) < len(bad))[order]
     v = guard.judge(cut(h, guard.seconds), Memory())
     ends = {a.tobytes() for a in np.unique(np.concatenate([bad.source, bad.target]), axis=0)}
     mine = np.array([a.tobytes() in ends for a in v.volumes.address])
@@ -48,10 +54,33 @@ def _among(guard: Guard, name: str, bad: Headers, benign: list[Headers], rng: np
         if len(ended)
         else when * 0 + np.inf
     )
-    return {
+    return _stopped(guard, name, h, theirs) | {
         f"{name}: windows": float(len(when)),
         f"{name}: windows in alarm within 3 s": float((wait <= WITHIN).mean()),
         f"{name}: windows in alarm themselves": float((wait <= guard.seconds).mean()),
         f"{name}: seconds to the first alarm": float(wait[0]),
         f"{name}: benign windows beside in alarm": float(v.alarm[~mine].mean()),
     }
+
+
+def blocked(guard: Guard, h: Headers) -> np.ndarray:
+    """Which packets the rules of every alarm block, from the window after it on, as `sparring ddos detect` makes them:
+    for five minutes each, whether or not a link is full."""
+    ours, rules, out = Mitigator(guard, expires=300.0), (), np.zeros(len(h), dtype=bool)
+    window = h.time // round(guard.seconds * 1e6)
+    edges = np.flatnonzero(np.concatenate([[True], window[1:] != window[:-1], [True]]))
+    for a, b in pairwise(edges.tolist()):
+        arrivals = h.take(slice(a, b))
+        out[a:b] = apply(rules, arrivals)
+        rules = ours.decide(arrivals, float(window[a]) * guard.seconds)
+    return out
+
+
+def _stopped(guard: Guard, name: str, h: Headers, theirs: np.ndarray) -> dict[str, float]:
+    """What the rules block: of the requests to the victim after the first three seconds, and of all packets beside."""
+    done = blocked(guard, h)
+    served = np.where((h.target_port < h.source_port)[:, None], h.target, h.source)[theirs]
+    ends, count = np.unique(served, axis=0, return_counts=True)
+    late = theirs & (h.target == ends[count.argmax()]).all(1) & (h.time >= h.time[theirs][0] + WITHIN * 1e6)
+    out = {f"{name}: packets blocked of those beside": float(done[~theirs].mean())}
+    return out | ({f"{name}: attack packets blocked after 3 s": float(done[late].mean())} if late.any() else {})

@@ -63,6 +63,21 @@ class Windowed:
         """Packets of each flow, both directions, `(n,)`."""
         return (self.table["Total Fwd Packets"] + self.table["Total Backward Packets"]).astype(np.int64)
 
+    @property
+    def connection(self) -> list[bytes]:
+        """A key of each flow's protocol, addresses and ports, the same in both directions and in every window."""
+        ends = [
+            np.column_stack([address, port.astype(np.uint64)])
+            for address, port in ((self.source, self.source_port), (self.target, self.target_port))
+        ]
+        swap, tie = np.zeros(len(self), dtype=bool), np.ones(len(self), dtype=bool)
+        for one, two in zip(ends[0].T, ends[1].T, strict=True):
+            swap |= tie & (one > two)
+            tie &= one == two
+        low, high = np.where(swap[:, None], ends[1], ends[0]), np.where(swap[:, None], ends[0], ends[1])
+        whole = np.column_stack([low, high, self.protocol.astype(np.uint64)]).tobytes()
+        return [whole[i : i + 56] for i in range(0, len(whole), 56)]
+
     def take(self, rows: NDArray[Any]) -> Windowed:
         """The chosen flows (a mask or ascending indices) and their packets."""
         mask = np.zeros(len(self), dtype=bool)

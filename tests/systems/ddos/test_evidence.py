@@ -4,21 +4,65 @@ import itertools
 import numpy as np
 import pytest
 
-from sparring.systems.ddos.evidence import CEILING, HIGHEST, Evidence
+from sparring.network.headers import Headers, ipv4
+from sparring.network.windows import windowed
+from sparring.systems.ddos.evidence import CEILING, HIGHEST, LOWEST, Connections, Evidence
 
 HERE = np.array([[0, 7]], dtype=np.uint64)
 
 
-def seen(evidence: Evidence, second: float, *logits: float) -> float:
-    flows = np.array(logits, dtype=np.float64)
+def seen(evidence: Evidence, second: float, *fresh: float) -> float:
+    flows = np.array(fresh, dtype=np.float64)
     begin = np.array([round(second * 1e6)], dtype=np.int64)
     return float(evidence.add(begin, HERE, np.zeros(len(flows), dtype=np.int64), flows)[0])
 
 
-def test_one_flow_adds_at_most_the_highest_gain_and_benign_flows_take_it_off():
+def opened(*ports: int, second: int = 0, back: bool = False):
+    """A window with one packet of a connection from each of these ports; `back`: a packet of the server's."""
+    one = np.ones(len(ports), dtype=np.int64)
+    client, server = ipv4(0x0A000001 * one), ipv4(0x0A000002 * one)
+    own, other = np.array(ports, dtype=np.int64), 80 * one
+    ends = (server, client, other, own) if back else (client, server, own, other)
+    return windowed(
+        Headers(second * 1_000_000 * one, *ends, 6 * one, 9 * one, 20 * one, 16 * one, 500 * one), 1_000_000
+    )
+
+
+def test_a_connection_says_its_highest_logit_once():
+    memory = Connections()
+    assert memory.fresh(opened(5000, 5001), np.array([50.0, -50.0])).tolist() == [HIGHEST, LOWEST]
+    assert memory.fresh(opened(5000, 5001, second=1), np.array([50.0, -50.0])).tolist() == [0.0, 0.0]
+    assert memory.fresh(opened(5000, 5001, second=2), np.array([-50.0, 1.0])).tolist() == [0.0, 3.0]
+    assert memory.fresh(opened(5001, second=3), np.array([1.5])).tolist() == [0.5]
+
+
+def test_a_connection_is_the_same_from_either_side_and_another_port_is_another():
+    memory = Connections()
+    assert opened(5000).connection == opened(5000, second=3, back=True).connection
+    assert memory.fresh(opened(5000), np.array([1.0])).tolist() == [1.0]
+    assert memory.fresh(opened(5000, second=1, back=True), np.array([1.0])).tolist() == [0.0]
+    assert memory.fresh(opened(5002, second=1), np.array([1.0])).tolist() == [1.0]
+
+
+def test_one_odd_connection_never_convicts_and_many_new_ones_do():
+    one, many = (Connections(), Evidence()), (Connections(), Evidence())
+    for k in range(30):
+        lonely = seen(one[1], k, *one[0].fresh(opened(5000, second=k), np.array([2.0])))
+        crowd = seen(many[1], k, *many[0].fresh(opened(5000 + k, second=k), np.array([2.0])))
+    assert lonely < 2.0 < 3.2 < crowd == CEILING
+
+
+def test_the_oldest_connection_is_forgotten(monkeypatch):
+    monkeypatch.setattr("sparring.systems.ddos.evidence._MOST", 2)
+    memory = Connections()
+    memory.fresh(opened(1, 2, 3), np.array([1.0, 1.0, 1.0]))
+    assert memory.fresh(opened(3, 1, second=1), np.array([1.0, 1.0])).tolist() == [0.0, 1.0]
+
+
+def test_benign_connections_take_evidence_off():
     evidence = Evidence()
-    assert seen(evidence, 0, 50.0) == HIGHEST
-    assert seen(evidence, 0, -50.0) == HIGHEST - 2.0
+    assert seen(evidence, 0, 3.0) == 3.0
+    assert seen(evidence, 0, -2.0) == 1.0
     assert seen(evidence, 0, -1.0, -1.0, -1.0) == 0.0
 
 

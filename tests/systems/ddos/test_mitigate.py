@@ -8,10 +8,12 @@ import pytest
 
 from sparring.network.flows import ACK, SYN
 from sparring.network.headers import Headers, ipv4, joined, parsed
+from sparring.network.windows import windowed
 from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import Link, carry
 from sparring.systems.ddos.mitigate import Mitigator
-from sparring.systems.ddos.rules import Rule
+from sparring.systems.ddos.model import Memory, Verdicts
+from sparring.systems.ddos.rules import Rule, to_json, to_nftables
 from sparring.systems.ddos.tree import PORTLESS, tree_rules
 from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, try_out, users, worst_shape
 
@@ -151,3 +153,79 @@ def test_users_and_crowds_are_the_same_in_the_same_seed():
 def test_a_simulated_crowd_has_no_attack(guard):
     found = simulated(guard, kind="syn flood", bots=10, spoofed=False, mix=0.0, crowd=True, seconds=12, seed=0)
     assert sum(w.attack for w in found.passages["ours"].windows) == 0
+
+
+def requests(second: int, ports, *, source: int = 0x0A010005, answered: bool = True) -> Headers:
+    """One web request from each of these ports to the victim within a second, and its answer."""
+    parts: list[Headers] = []
+    for k, port in enumerate(ports):
+        one = np.ones(1, dtype=np.int64)
+        time, client, server = (second * 1_000_000 + 10_000 * k) * one, ipv4(source * one), ipv4(VICTIM * one)
+        fixed = (6 * one, 20 * one, (ACK | 8) * one, 500 * one)
+        protocol, header, flags, window = fixed
+        parts.append(Headers(time, client, server, port * one, 80 * one, protocol, 300 * one, header, flags, window))
+        if answered:
+            parts.append(
+                Headers(time + 5_000, server, client, 80 * one, port * one, protocol, 900 * one, header, flags, window)
+            )
+    return joined(parts).ordered()
+
+
+def judged(guard, h: Headers, logit: dict[int, float], memory: Memory):
+    """The guard's verdicts as if its flow layer said of each client port what `logit` says."""
+    flows = windowed(h, 1_000_000)
+    plain = guard.judge(flows, Memory())
+    port = np.where(flows.server, flows.source_port, flows.target_port)
+    flow = np.array([logit[int(p)] for p in port])
+    fresh = memory.connections.fresh(flows, flow)
+    v = plain.volumes
+    held = memory.evidence.add(v.begin, v.address, v.of, fresh)
+    volume, alarm = np.full(len(v), -5.0), held > guard.limit
+    return flows, Verdicts(v, flow, volume, fresh, held, flow, flow > 0, alarm)
+
+
+def watched(guard, seconds, logit_of, source: int = 0x0A010005):
+    ours, memory = Mitigator(guard, expires=60.0), Memory()
+    for second in range(seconds):
+        port = 5_000 + second
+        h = requests(second, [port], source=source)
+        ours.follow(*judged(guard, h, {port: logit_of(second)}, memory), float(second))
+    return ours
+
+
+def test_a_slow_attacker_known_from_quiet_windows_gets_a_rule_by_its_own_evidence(guard):
+    quiet = 10  # it begins unnoticed, so its source is known, and never sends more in a second than it did then
+    ours = watched(guard, 30, lambda k: -1.0 if k < quiet else 2.5)
+    (rule,) = ours.rules
+    assert (rule.action, rule.sources) == ("drop", ("10.1.0.5",))
+    assert rule.targets == ("203.0.113.8",)
+    assert rule.matches(requests(40, [6_000, 6_001], answered=False)).all()
+    assert not rule.matches(requests(40, [6_000], source=0x0A010006)).any()
+    assert "10.1.0.5" in to_json(ours.rules)
+    assert "10.1.0.5 timeout 60s" in to_nftables(ours.rules)
+
+
+def test_a_known_client_flagged_by_mistake_now_and_then_is_left_alone(guard):
+    """Every tenth connection of a client is called an attack: its own evidence falls back, whatever the others do."""
+    ours, memory = Mitigator(guard, expires=60.0), Memory()
+    for second in range(60):
+        mistaken, bad = 5_000 + second, 7_000 + second
+        h = joined([requests(second, [mistaken]), requests(second, [bad], source=0x0A010009)]).ordered()
+        logit = {mistaken: 2.0 if second % 10 == 9 else -2.0, bad: -1.0 if second < 10 else 3.0}
+        ours.follow(*judged(guard, h, logit, memory), float(second))
+    (rule,) = ours.rules
+    assert rule.sources == ("10.1.0.9",)
+
+
+def test_a_blocked_source_is_let_go_when_nothing_confirms_it_though_others_are(guard):
+    ours, memory = Mitigator(guard, expires=20.0), Memory()
+    for second in range(60):
+        ports, logit = [5_000 + second], {5_000 + second: 3.0}
+        h = requests(second, ports, source=0x0A010009)
+        if second < 10:
+            h = joined([h, requests(second, [8_000 + second], source=0x0A010007)]).ordered()
+            logit[8_000 + second] = 3.0
+        ours.follow(*judged(guard, h, logit, memory), float(second))
+        if second == 9:
+            assert set(ours.rules[0].sources) == {"10.1.0.7", "10.1.0.9"}
+    assert ours.rules[0].sources == ("10.1.0.9",)

@@ -183,11 +183,18 @@ class Detector(nn.Module):
         """The deciding layer and top features of each row; `groups` maps feature names to their columns."""
         logits = self.layer_logits(x)
         deciding = logits.argmax(1)
-        lost = torch.zeros(len(x), len(groups), dtype=torch.float64, device=x.device)
+        # Every row once for each group, with that group at the reference: few large calls instead of many small ones.
+        usual = torch.zeros(len(groups), x.shape[1], dtype=torch.bool, device=x.device)
         for g, columns in enumerate(groups.values()):
-            changed = x.clone()
-            changed[:, list(columns)] = self.reference[list(columns)].to(x.dtype)
-            lost[:, g] = (logits - self.layer_logits(changed)).gather(1, deciding[:, None]).squeeze(1)
+            usual[g, list(columns)] = True
+        size, parts = max(_CHUNK // max(len(groups), 1), 1), list[Tensor]()
+        for at in range(0, len(x), size):
+            rows, layer = x[at : at + size], deciding[at : at + size].unsqueeze(1)
+            changed = torch.where(usual[None], self.reference.to(x.dtype), rows[:, None]).flatten(0, 1)
+            other = self.layer_logits(changed).reshape(len(rows), len(groups), -1)
+            loss = logits[at : at + size].unsqueeze(1).sub(other)
+            parts.append(loss.gather(2, layer.unsqueeze(1).expand(-1, len(groups), 1)).squeeze(2))
+        lost = torch.cat(parts)
         names, out = list(groups), list[Explanation]()
         for row in range(len(x)):
             best = lost[row].topk(min(top, len(names)))

@@ -87,12 +87,16 @@ class Tally:
 
 
 class Watch:
-    """Judges windows one after the other and keeps incidents and rules. `explained` alerts get their causes."""
+    """Judges windows one after the other and keeps incidents and rules. `explained` alerts get their causes.
+
+    `rules` are those in force at the last alarm.
+    """
 
     def __init__(self, guard: Guard, *, capacity: float | None = None, explained: int = 200, top: int = 3) -> None:
         self.guard, self.explained, self.top = guard, explained, top
         self.mitigator = Mitigator(guard, capacity, expires=300.0)
         self.tally = Tally()
+        self.rules: tuple[Rule, ...] = ()
         self._open: dict[str, float] = {}
 
     def scan(self, path: Path, wait: pcap.Wait | None = None) -> Iterator[Alert]:
@@ -118,7 +122,8 @@ class Watch:
         for start in starts:
             flows = batch if len(starts) == 1 else batch.take(batch.begin == start)
             verdicts = self.guard.judge(flows, self.mitigator.memory)
-            self.mitigator.follow(flows, verdicts, float(start) / 1e6)
+            rules = self.mitigator.follow(flows, verdicts, float(start) / 1e6)
+            self.rules = rules if verdicts.alarm.any() else self.rules
             self.tally.packets += len(flows.headers)
             self.tally.flows += len(flows)
             self.tally.windows += 1
@@ -126,11 +131,6 @@ class Watch:
             for alert in self._alerts(flows, verdicts):
                 self.tally.recent.append(alert)
                 yield alert
-
-    @property
-    def rules(self) -> tuple[Rule, ...]:
-        """The rules that were in force at the last alarm."""
-        return self.mitigator.rules
 
     def _alerts(self, flows: Windowed, v: Verdicts) -> Iterator[Alert]:
         for d in np.flatnonzero(v.alarm):

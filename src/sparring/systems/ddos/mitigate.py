@@ -3,7 +3,8 @@
 Every rule speaks of traffic toward the destinations under attack and of nothing else. Four stages, each used only for
 what the one before leaves. (1) A decision tree separates the flagged packets from benign ones by protocol, ports, size
 and flags; leaves that hardly touch benign traffic become drop rules. (2) Sources that the detector flags are dropped by
-address, or by prefix where the flagged ones fill it. Then, if the volume alarms clearly or for the second window in a
+address, or by prefix where the flagged ones fill it; one that is known from quiet times only if it sends far more than
+it ever did or if its own running evidence convicts it. Then, if the volume alarms clearly or for the second window in a
 row and what passes still fills the link: (3) a second tree, without ports, between all strangers' packets to the victim
 and benign ones, because a flood of packets that are ordinary one by one is not ordinary in sum; (4) sources that were
 not there before the attack share the room that all others leave, so shaped bots cannot crowd them out.
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from sparring.network.headers import Headers, empty, joined, prefix_of, text
 from sparring.network.windows import Windowed, windowed
+from sparring.systems.ddos.evidence import Evidence
 from sparring.systems.ddos.link import FRAME, apply
 from sparring.systems.ddos.model import Guard, Memory, Verdicts
 from sparring.systems.ddos.rules import Rule
@@ -84,6 +86,8 @@ class Mitigator:
     memory: Memory = field(default_factory=Memory)
     alarms: list[float] = field(default_factory=list[float])
     last: Verdicts | None = None
+    _suspects: Evidence = field(default_factory=Evidence)
+    _blocked: dict[str, float] = field(default_factory=dict[str, float])
     _flooded: float = -math.inf
     _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
     _quiet: Headers = field(default_factory=empty)
@@ -102,6 +106,7 @@ class Mitigator:
         """The rules after the verdicts on a window's flows."""
         self.last = verdicts
         self._expire(begin)
+        convicted = self._convicted(flows, verdicts)
         if verdicts.alarm.any():
             self.alarms.append(begin)
         full = self.capacity is None or _bits(flows.headers, self.guard.seconds) > _FULL * self.capacity
@@ -111,7 +116,7 @@ class Mitigator:
         victims = Victims.of(verdicts)
         flagged = verdicts.flagged & _among(verdicts.volumes.address[verdicts.volumes.of], victims.address)
         self._tree(flows, flagged, victims, begin)
-        self._sources(flows, flagged, victims, begin)
+        self._sources(flows, flagged, victims, convicted, begin)
         again = begin - self._flooded <= 1.5 * self.guard.seconds
         if victims.flooded and (again or float(verdicts.volume.max()) > _SURE):
             self._excess(flows.headers, victims, begin)
@@ -130,6 +135,7 @@ class Mitigator:
 
     def _expire(self, begin: float) -> None:
         self._rules = {k: (r, t) for k, (r, t) in self._rules.items() if t > begin}
+        self._blocked = {name: t for name, t in self._blocked.items() if t > begin}
 
     def _forget(self, stage: str) -> None:
         self._rules = {k: v for k, v in self._rules.items() if not v[0].reason.startswith(stage)}
@@ -185,20 +191,34 @@ class Mitigator:
         elsewhere = np.flatnonzero(~victims.toward(h))
         return joined([self._quiet.take(_some(np.arange(len(self._quiet)))), h.take(_some(elsewhere))])
 
-    def _sources(self, flows: Windowed, flagged: Mask, victims: Victims, begin: float) -> None:
-        """Stage 2: sources with flagged flows: strangers, and known ones that send far more than they ever did."""
-        address, of = np.unique(flows.source[flagged], axis=0, return_inverse=True)
-        if len(address) == 0:
-            return
-        weight = np.bincount(of.reshape(-1), flows.packets[flagged], minlength=len(address))
+    def _convicted(self, flows: Windowed, verdicts: Verdicts) -> NDArray[np.uint64]:
+        """Clients whose own running evidence is above the limit that the guard has for a destination's, `(k, 2)`.
+
+        A slow attacker is known by the time that it is found, and never sends more than it did: what tells it from a
+        client that was flagged by mistake is that it goes on.
+        """
+        client = np.where(flows.server[:, None], flows.source, flows.target)
+        address, of = np.unique(client, axis=0, return_inverse=True)
+        begin = np.full(len(address), flows.begin[-1] if len(flows) else 0)
+        held = self._suspects.add(begin, address, of.reshape(-1), verdicts.fresh)
+        return address[held > self.guard.limit]
+
+    def _sources(
+        self, flows: Windowed, flagged: Mask, victims: Victims, convicted: NDArray[np.uint64], begin: float
+    ) -> None:
+        """Stage 2: who sends flagged flows: strangers, known ones that send far more than they ever did, convicts."""
+        h = flows.headers
+        bad = flagged[flows.flow] & victims.toward(h)
+        address, weight = np.unique(h.source[bad], axis=0, return_counts=True)
         usual = self._usual(address)
-        top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual))
-        top = top[np.argsort(-weight[top], kind="stable")][:_MOST_SOURCES]
+        top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual) | _among(address, convicted))
         if len(top) == 0:
             return
-        old = [r.sources for r, _ in self._rules.values() if r.reason.startswith("sources")]
-        fresh = self._gathered(address[top])
-        names = tuple(dict.fromkeys([*fresh, *(n for s in old for n in s)]))[:_MOST_SOURCES]
+        top = top[np.argsort(-weight[top], kind="stable")][:_MOST_SOURCES]
+        fresh = dict.fromkeys(self._gathered(address[top]), begin + self.expires)
+        older = {name: until for name, until in self._blocked.items() if name not in fresh}
+        names = tuple([*fresh, *older][:_MOST_SOURCES])
+        self._blocked = {name: (fresh | older)[name] for name in names}
         self._forget("sources")
         reason = f"sources: {len(names)} addresses or prefixes with flagged flows"
         self._keep(Rule("drop", victims.names, names, expires=self.expires, reason=reason), begin)

@@ -16,7 +16,7 @@ from sparring.network.detector import Detector
 from sparring.network.detector.families import Families
 from sparring.network.schema import Schema
 from sparring.network.windows import Windowed
-from sparring.systems.ddos.evidence import Evidence
+from sparring.systems.ddos.evidence import Connections, Evidence
 
 _CHUNK = 4096
 _SYN_FLOOD = "syn flood"
@@ -27,14 +27,15 @@ _PAYLOADS = ("Total Length of Fwd Packets", "Total Length of Bwd Packets")
 class Verdicts:
     """What the detector says of the flows (n) and destinations (m) of some windows.
 
-    `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold; `evidence` `(m,)`
-    the running sums. `flagged` `(n,)` are the flows called attacks, `alarm` `(m,)` the destinations under attack;
-    `score` `(n,)` is the joint logit whose sign `flagged` is.
+    `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold; `fresh` `(n,)` what
+    each flow adds to the evidence, `evidence` `(m,)` the running sums. `flagged` `(n,)` are the flows called attacks,
+    `alarm` `(m,)` the destinations under attack; `score` `(n,)` is the joint logit whose sign `flagged` is.
     """
 
     volumes: Volumes
     flow: NDArray[np.float64]
     volume: NDArray[np.float64]
+    fresh: NDArray[np.float64]
     evidence: NDArray[np.float64]
     score: NDArray[np.float64]
     flagged: NDArray[np.bool_]
@@ -43,9 +44,10 @@ class Verdicts:
 
 @dataclass
 class Memory:
-    """What is remembered of destinations from window to window: usual volumes and running evidence."""
+    """What is remembered of destinations from window to window: usual volumes, connections, running evidence."""
 
     volumes: Destinations = field(default_factory=Destinations)
+    connections: Connections = field(default_factory=Connections)
     evidence: Evidence = field(default_factory=Evidence)
 
 
@@ -95,13 +97,14 @@ class Guard:
         volumes = memory.volumes.add(flows)
         flow = self.flow_logits(self.encode(flows)).numpy()
         volume = self.volume(torch.as_tensor(volumes.x)).numpy() if len(volumes) else np.zeros(0)
-        evidence = memory.evidence.add(volumes.begin, volumes.address, volumes.of, flow)
+        fresh = memory.connections.fresh(flows, flow)
+        evidence = memory.evidence.add(volumes.begin, volumes.address, volumes.of, fresh)
         score = np.maximum(flow, np.minimum(flow + self.lenience, volume[volumes.of]))
         worst = np.full(len(volumes), -np.inf)
         np.maximum.at(worst, volumes.of, flow)
         stands_out = worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0
         alarm = (volume > 0) | stands_out | (evidence > self.limit)
-        return Verdicts(volumes, flow, volume, evidence, score, score > 0, alarm)
+        return Verdicts(volumes, flow, volume, fresh, evidence, score, score > 0, alarm)
 
     def name(self, x: Tensor) -> list[str]:
         """The attack class nearest to each row; "attack" where no classes were learnt.
