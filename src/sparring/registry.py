@@ -47,7 +47,12 @@ _BUILT_IN = (
         "sparring.systems.audio:system",
     ),
     Entry("images", "one-step discrete image generation refined by GAN and reward", False, ""),
-    Entry("seismic", "full-waveform inversion with a physics-driven GAN", False, ""),
+    Entry(
+        "seismic",
+        "full-waveform inversion with a physics-driven GAN",
+        True,
+        "sparring.systems.seismic:system",
+    ),
     Entry("search", "a knowledge-grounded, secure e-commerce search LLM", False, ""),
     Entry("backdoor", "find a text model's backdoor trigger with an LLM and repair it", False, ""),
     Entry(

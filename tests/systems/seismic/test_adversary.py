@@ -4,8 +4,8 @@ from tests.systems.seismic.scenes import THIN, tiny
 
 from sparring.errors import BadInput
 from sparring.opponents import GradientPenalty
-from sparring.systems.seismic.adversary import FULL, GatherCritic, SiameseLens, Sight, levelled
-from sparring.systems.seismic.filters import integrated
+from sparring.systems.seismic.adversary import GatherCritic, SiameseLens, Sight, levelled
+from sparring.systems.seismic.filters import FULL, integrated
 
 DRAWS = torch.Generator
 

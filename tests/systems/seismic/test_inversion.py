@@ -14,9 +14,10 @@ from tests.systems.seismic.scenes import THIN, tiny
 from sparring.engine.guards import NonFiniteTraining
 from sparring.engine.run import Run
 from sparring.errors import BadInput
-from sparring.systems.seismic.adversary import FULL
 from sparring.systems.seismic.data import Trouble
-from sparring.systems.seismic.inversion import CriticPlan, Inversion, Plan, Problem, noise_level, play, warnings_of
+from sparring.systems.seismic.filters import FULL
+from sparring.systems.seismic.inversion import Inversion, Problem, noise_level, play, warnings_of
+from sparring.systems.seismic.plan import CriticPlan, Plan
 
 CRITIC = CriticPlan(**THIN, warmup=5)
 PLANS = {

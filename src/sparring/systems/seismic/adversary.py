@@ -15,13 +15,10 @@ from torch import Tensor, nn
 from sparring.errors import BadInput
 from sparring.game import Batch, Game, State, StepResult
 from sparring.opponents import held, linear
-from sparring.systems.seismic.filters import integrated, lowpass
+from sparring.systems.seismic.filters import FULL, integrated, lowpass
 from sparring.systems.seismic.misfits import Misfit
 from sparring.systems.seismic.parameters import conv
 from sparring.typed import on_gradient
-
-FULL = float("inf")
-"""The band without an upper end."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ class Sight:
         return len(self.bands), receivers // self.each, samples // self.every
 
     def _channel(self, real: Tensor, fake: Tensor, band: float) -> tuple[Tensor, Tensor]:
-        seen = [self._thinned(x if band == FULL else lowpass(x, band, self.dt)) for x in (real, fake)]
+        seen = [self._thinned(lowpass(x, band, self.dt)) for x in (real, fake)]
         scale = 3 * seen[0].square().mean((-2, -1), keepdim=True).sqrt() + 1e-12
         return seen[0] / scale, seen[1] / scale
 

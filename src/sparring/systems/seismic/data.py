@@ -17,8 +17,8 @@ from sparring.systems.seismic.filters import highpass, refined
 from sparring.systems.seismic.generate import KINDS, generated
 from sparring.systems.seismic.inversion import Problem
 from sparring.systems.seismic.starts import KNOWN_ROWS, start_from
-from sparring.systems.seismic.survey import Survey, line, ricker
-from sparring.systems.seismic.waves import Waves, sampling_interval
+from sparring.systems.seismic.survey import Survey, line, ricker, rotated
+from sparring.systems.seismic.waves import Solves, Waves, sampling_interval
 from sparring.typed import from_numpy, norm
 
 REAL = {"marmousi": ("marmousi", 30.0), "marmousi2": ("marmousi2", 30.0), "overthrust": ("overthrust", 50.0)}
@@ -64,6 +64,20 @@ CLEAN = Trouble()
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """Shots between those of the inversion, noise-free, which no method sees: `heard (shots, receivers, samples)`."""
+
+    waves: Waves
+    heard: Tensor
+
+    def residual(self, velocity: Tensor) -> float:
+        """||simulated - heard|| / ||heard||."""
+        with torch.no_grad():
+            made = self.waves(velocity, torch.arange(len(self.heard)))
+        return float(norm(made - self.heard) / norm(self.heard))
+
+
+@dataclass(frozen=True)
 class Case:
     """A problem whose truth is known: for experiments."""
 
@@ -72,6 +86,16 @@ class Case:
     earth: Earth
     floor: float
     """Relative residual of the data at the coarse truth: no fit below it means anything."""
+    fine: Earth
+
+    def held_out(self, shots: int = 2) -> HeldOut:
+        """So many shots between the problem's own, over the fine model."""
+        own = self.problem.waves.survey
+        between = (own.sources[:-1] + own.sources[1:]) / 2
+        at = torch.linspace(0, len(between) - 1, shots).round().long()
+        survey = replace(own, sources=between[at], receivers=own.receivers[at])
+        waves = replace(self.problem.waves, survey=survey, solves=Solves())
+        return HeldOut(waves, observe(self.fine, survey, accuracy=waves.accuracy))
 
 
 def case(fine: Earth, profile: Profile, start: str, trouble: Trouble = CLEAN, seed: int = 0) -> Case:
@@ -80,8 +104,6 @@ def case(fine: Earth, profile: Profile, start: str, trouble: Trouble = CLEAN, se
     Observations come from half the cell size and half the time step; the coarse truth averages slowness. The noise
     is drawn from a stream of its own, which nothing in the inversion shares.
     """
-    from sparring.systems.seismic.survey import rotated
-
     earth = fine.coarser(2)
     wavelet = ricker(profile.peak, profile.dt, profile.samples)
     if trouble.cut is not None:
@@ -95,14 +117,12 @@ def case(fine: Earth, profile: Profile, start: str, trouble: Trouble = CLEAN, se
         interval=sampling_interval(survey),
     )  # fmt: skip
     clean = observe(fine, true_survey, accuracy=profile.accuracy)
-    with torch.no_grad():
-        again = waves(earth.velocity, torch.arange(survey.shots))
-    floor = float(norm(again - clean) / norm(clean))
+    floor = HeldOut(replace(waves, solves=Solves()), clean).residual(earth.velocity)
     observed = with_noise(clean, trouble.noise, seed) if trouble.noise is not None else clean
     known = torch.zeros_like(earth.velocity, dtype=torch.bool)
     known[:KNOWN_ROWS] = True
     problem = Problem(waves, observed, start_from(earth.velocity, start), known)
-    return Case(problem, earth.velocity, earth, floor)
+    return Case(problem, earth.velocity, earth, floor, fine)
 
 
 def observe(fine: Earth, survey: Survey, *, accuracy: int = 8) -> Tensor:

@@ -9,9 +9,17 @@ from torch import Tensor
 
 from sparring.typed import fft, ifft, irfft, rfft, rfftfreq
 
+FULL = 1e6
+"""A cutoff in Hz above every seismic frequency: the whole band."""
+
 
 def lowpass(gathers: Tensor, cutoff: float, dt: float) -> Tensor:
-    """Keep frequencies below `cutoff` Hz: a zero-phase Butterworth amplitude of order 4, run forth and back."""
+    """Keep frequencies below `cutoff` Hz: a zero-phase Butterworth amplitude of order 4, run forth and back.
+
+    A cutoff beyond the Nyquist frequency returns the gathers themselves.
+    """
+    if cutoff >= 0.5 / dt:
+        return gathers
     return _shaped(gathers, dt, lambda f: 1 / (1 + (f / cutoff) ** 8))
 
 

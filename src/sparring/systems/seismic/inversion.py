@@ -5,73 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from sparring.errors import BadInput
 from sparring.game import Batch, Game, State, StepResult, Strategy, Task
 from sparring.opponents import WASSERSTEIN, GradientPenalty
 from sparring.strategies import Alternating, Standard
-from sparring.systems.seismic.adversary import FULL, GatherCritic, Siamese, SiameseLens, Sight, levelled
+from sparring.systems.seismic.adversary import GatherCritic, Siamese, SiameseLens, Sight, levelled
 from sparring.systems.seismic.earth import blurred
-from sparring.systems.seismic.filters import lowpass
+from sparring.systems.seismic.filters import FULL, lowpass
 from sparring.systems.seismic.misfits import MISFITS, Misfit
 from sparring.systems.seismic.parameters import PARAMETERS, RATES, Limits, Parameters
+from sparring.systems.seismic.plan import CriticPlan, Plan
 from sparring.systems.seismic.waves import Waves
-from sparring.typed import on_gradient, rfft, rfftfreq, split
-
-MisfitName = Literal["l2", "l1", "huber", "student", "trace", "correlation", "envelope", "w1", "w2", "siamese", "none"]
-
-
-@dataclass(frozen=True)
-class CriticPlan:
-    """A WGAN-GP critic: what it sees, how large it is, how often it moves."""
-
-    weight: float = 1.0
-    """Norm of its adjoint source against that of the misfit beside it (1); alone it always has 1."""
-    integrate: bool = True
-    bands: tuple[float, ...] = (FULL,)
-    every: Annotated[int, Field(ge=1)] = 6
-    each: Annotated[int, Field(ge=1)] = 2
-    width: Annotated[int, Field(ge=1)] = 12
-    blocks: Annotated[int, Field(ge=1)] = 4
-    rate: float = 1e-3
-    steps: Annotated[int, Field(ge=1)] = 4
-    """Critic updates per velocity update, on the same simulation."""
-    warmup: Annotated[int, Field(ge=0)] = 20
-    penalty: float = 10.0
-    noisy: bool = False
-    """Add the noise level estimated from the data to the simulated gathers before the critic sees them."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to invert."""
-
-    misfit: MisfitName = "l2"
-    critic: CriticPlan | None = None
-    stages: tuple[float, ...] = ()
-    """Frequency continuation: upper ends in Hz of equally long stages; the last may be infinity. Empty: none."""
-    parameters: Literal["grid", "bounded", "deep-prior", "coordinates"] = "grid"
-    rate: float | None = None
-    """Adam's rate at the beginning (m/s a step for cells); None: the parameterisation's own."""
-    decay: float = 0.1
-    """The rate at the end, as a share of the one at the beginning."""
-    damping: float = 0.1
-    """Share of the first gradient's root mean square below which cells move less than Adam would move them (cells
-    alone): where waves hardly pass, the gradient's direction is mostly noise."""
-    smooth: float = 0.0
-    """Gaussian smoothing of the velocity's gradient, in cells (grid alone)."""
-    wavelet: bool = False
-    """Whether a filter on the wavelet is inverted jointly."""
-    epochs: Annotated[int, Field(ge=1)] = 40
-    batch: Annotated[int, Field(ge=1)] = 3
-    low: float = 1400.0
-    high: float = 6200.0
+from sparring.typed import norm, on_gradient, rfft, rfftfreq, split
 
 
 @dataclass(frozen=True)
@@ -144,7 +95,14 @@ class Staged:
     def step(self, game: Game, batch: Batch, state: State) -> StepResult:
         k = min(state.step * len(self.stages) // max(state.total_steps, 1), len(self.stages) - 1)
         strategy, payoff = self.stages[k]
-        return strategy.step(replace(game, payoff=payoff), batch, state)
+        seen: list[Tensor] = []
+        watch = _on_output(state.unwrap(game.defender), lambda gathers: seen.append(gathers.detach()))
+        try:
+            found = strategy.step(replace(game, payoff=payoff), batch, state)
+        finally:
+            watch.remove()
+        off = float(norm(seen[0] - batch[1]) / norm(batch[1]))  # the same figure for every method
+        return replace(found, metrics={**found.metrics, "residual": off})
 
 
 def play(
@@ -157,7 +115,7 @@ def play(
 
     Raises `BadInput` for a plan that does not fit the problem.
     """
-    _check(problem, plan)
+    check(problem, plan)
     scaled = problem.observed / problem.scale[:, None, None]
     defender = Inversion(problem, _parameters(problem, plan, generator), _taps(problem) if plan.wavelet else 0)
     shots = problem.waves.survey.shots
@@ -210,7 +168,8 @@ def noise_level(gathers: Tensor, dt: float, highest: float) -> Tensor:
     return ((power * alive).sum(-1) / alive.sum(-1).clamp_min(1)).sqrt()
 
 
-def _check(problem: Problem, plan: Plan) -> None:
+def check(problem: Problem, plan: Plan) -> None:
+    """Raises `BadInput` for a plan that does not fit the problem."""
     survey = problem.waves.survey
     if tuple(problem.observed.shape) != survey.shape:
         raise BadInput(
@@ -264,9 +223,7 @@ def _stage(problem: Problem, plan: Plan, scaled: Tensor, cutoff: float) -> tuple
     def payoff(fake: Tensor, real: Tensor) -> Tensor:
         if plan.critic is not None:
             fake = levelled(fake)
-        if cutoff != FULL:
-            fake, real = lowpass(fake, cutoff, dt), lowpass(real, cutoff, dt)
-        return misfit(fake, real)
+        return misfit(lowpass(fake, cutoff, dt), lowpass(real, cutoff, dt))
 
     if plan.misfit == "siamese":
         return Siamese(payoff), payoff
@@ -319,3 +276,12 @@ def _optimizers(game: Game, plan: Plan, usual: float) -> dict[str, torch.optim.O
 
 def _decayed(optimizer: torch.optim.Optimizer, decay: float, total: int) -> torch.optim.lr_scheduler.LRScheduler:
     return torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=math.exp(math.log(decay) / max(total, 1)))
+
+
+def _on_output(module: nn.Module, hook: Callable[[Tensor], None]) -> Any:
+    """Let `hook` see what the module puts out; `remove()` of what is returned ends it."""
+
+    def see(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        hook(output)
+
+    return module.register_forward_hook(see)
