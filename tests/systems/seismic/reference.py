@@ -1,3 +1,4 @@
+# pyright: basic
 """A tiny propagator of the tests' own: second order in time and space, no border, differentiable by PyTorch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """Small scenes that the tests share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 import pytest
 import torch
 from tests.systems.seismic.scenes import THIN, tiny

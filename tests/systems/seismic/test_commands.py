@@ -1,3 +1,4 @@
+# pyright: basic
 """`sparring seismic ...` as a user meets it: files in and out, exit codes, nothing left behind after an error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic
 """What a run needs, said before: measured against what it took, in a process of its own."""
 
 from __future__ import annotations

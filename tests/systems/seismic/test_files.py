@@ -1,3 +1,4 @@
+# pyright: basic
 """Velocity models in the field's formats, and files that are none."""
 
 from __future__ import annotations

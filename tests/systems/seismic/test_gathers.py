@@ -1,3 +1,4 @@
+# pyright: basic
 """SEG-Y: round trips that other libraries read, and what the field does to its headers."""
 
 from __future__ import annotations

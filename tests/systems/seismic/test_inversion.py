@@ -1,3 +1,4 @@
+# pyright: basic
 """One inversion through the engine's loop: it gets nearer, resumes to the same bits, refuses what cannot be."""
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sparring.systems.seismic.filters import FULL
 from sparring.systems.seismic.inversion import Inversion, Problem, noise_level, play, warnings_of
 from sparring.systems.seismic.plan import CriticPlan, Plan
 
-CRITIC = CriticPlan(**THIN, warmup=5)
+CRITIC = CriticPlan(every=THIN["every"], each=THIN["each"], warmup=5)
 PLANS = {
     "l2": Plan(epochs=6),
     "staged": Plan(epochs=6, stages=(3.0, FULL)),

@@ -1,3 +1,4 @@
+# pyright: basic
 import math
 
 import pytest

@@ -1,3 +1,4 @@
+# pyright: basic
 """Each misfit: zero where it should be, right where a value is known, a true gradient, flat or not against shifts."""
 
 import pytest

@@ -1,3 +1,4 @@
+# pyright: basic
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,4 @@
+# pyright: basic
 """The wave equation: a known solution, gradients, borders, sources between cells."""
 
 from __future__ import annotations
