@@ -2,12 +2,13 @@
 
 import tempfile
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from sparring.engine.run import Run
 from sparring.systems.seismic.data import Profile, case, fine_model
-from sparring.systems.seismic.inversion import play
+from sparring.systems.seismic.inversion import Inversion, play
 from sparring.systems.seismic.metrics import relative_error
 from sparring.systems.seismic.plan import CriticPlan, Plan
 
@@ -25,6 +26,7 @@ for name, plan in plans.items():
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), seed=0, quiet=True)
         before = given.problem.waves.solves.total
-        velocity = run.train(play(given.problem, plan, run.generator("init")), "inversion").velocity
+        found = run.train(play(given.problem, plan, run.generator("init")), "inversion")
     solves = given.problem.waves.solves.total - before
-    print(f"{name}: relative error {relative_error(velocity, given.truth):.4f} after {solves} wave solves")
+    error = relative_error(cast(Inversion, found).velocity, given.truth)
+    print(f"{name}: relative error {error:.4f} after {solves} wave solves")
