@@ -18,7 +18,7 @@ from sparring.errors import BadInput
 from sparring.systems.seismic.data import Trouble
 from sparring.systems.seismic.filters import FULL
 from sparring.systems.seismic.inversion import Inversion, Problem, noise_level, play, warnings_of
-from sparring.systems.seismic.plan import CriticPlan, Plan
+from sparring.systems.seismic.plan import CriticPlan, Plan, PotentialPlan
 
 CRITIC = CriticPlan(every=THIN["every"], each=THIN["each"], warmup=5)
 PLANS = {
@@ -28,6 +28,7 @@ PLANS = {
     "siamese": Plan("siamese", epochs=4),
     "critic": Plan("none", CRITIC, epochs=4),
     "hybrid, deep prior": Plan("w1", CRITIC, epochs=4, parameters="deep-prior", stages=(3.0, FULL), wavelet=True),
+    "potential": Plan("potential", potential=PotentialPlan(0.2, 200.0), epochs=6, stages=(3.0, FULL)),
     "coordinates": Plan(epochs=4, parameters="coordinates"),
     "bounded, smoothed": Plan(epochs=4, parameters="grid", smooth=1.0),
 }
@@ -57,7 +58,7 @@ def test_every_method_moves_the_velocity_and_its_data_nearer(name: str, tmp_path
         assert residual(velocity) < residual(case.problem.start)
 
 
-@pytest.mark.parametrize("name", ["hybrid, deep prior", "siamese"])
+@pytest.mark.parametrize("name", ["hybrid, deep prior", "siamese", "potential"])
 def test_a_killed_inversion_continues_to_the_same_bits(name: str, tmp_path: Path) -> None:
     problem = tiny(trouble=Trouble(noise=5)).problem
     plan = replace(PLANS[name], batch=1)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, cast
 import typer
 
 from sparring.errors import BadInput
+from sparring.systems.seismic.plan import MisfitName
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,9 +36,6 @@ Rows = Annotated[int | None, typer.Option(help="Depth samples of a raw .bin mode
 Origin = Annotated[float, typer.Option(help="x in metres of the model's left edge.")]
 Surface = Annotated[bool, typer.Option("--free-surface", help="The upper edge reflects instead of absorbing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-MisfitChoice = Literal[
-    "l2", "l1", "huber", "student", "trace", "correlation", "envelope", "w1", "w2", "siamese", "none"
-]  # fmt: skip
 
 
 @app.command()
@@ -49,7 +47,7 @@ def invert(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder; continued if it was stopped.")] = Path(
         "runs/inversion"
     ),
-    misfit: Annotated[MisfitChoice, typer.Option(help="The classical misfit; none: the critic alone.")] = "w1",
+    misfit: Annotated[MisfitName, typer.Option(help="The classical misfit; none: the critic alone.")] = "w1",
     critic: Annotated[
         float, typer.Option(help="Norm of the critic's adjoint source beside the misfit's; 0: no critic.", min=0)
     ] = 0.0,

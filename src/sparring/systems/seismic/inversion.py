@@ -21,6 +21,7 @@ from sparring.systems.seismic.filters import FULL, lowpass
 from sparring.systems.seismic.misfits import MISFITS, Misfit
 from sparring.systems.seismic.parameters import PARAMETERS, RATES, Limits, Parameters
 from sparring.systems.seismic.plan import CriticPlan, Plan
+from sparring.systems.seismic.potential import Duel, Potential
 from sparring.systems.seismic.waves import Waves
 from sparring.typed import norm, on_gradient, rfft, rfftfreq, split
 
@@ -182,8 +183,8 @@ def check(problem: Problem, plan: Plan) -> None:
         raise BadInput(f"batch={plan.batch}: does not divide the {survey.shots} shots; some would be left out")
     if plan.misfit == "none" and plan.critic is None:
         raise BadInput("misfit=none needs a critic; choose a misfit or give critic settings")
-    if plan.misfit == "siamese" and plan.critic is not None:
-        raise BadInput("misfit=siamese learns by itself; it cannot be joined with a critic")
+    if plan.misfit in ("siamese", "potential") and plan.critic is not None:
+        raise BadInput(f"misfit={plan.misfit} learns by itself; it cannot be joined with a critic")
     if not bool(problem.alive.any()):
         raise BadInput("observed data: every trace is zero; there is nothing to invert")
 
@@ -204,11 +205,19 @@ def _taps(problem: Problem) -> int:
 def _adversary(problem: Problem, plan: Plan, generator: torch.Generator) -> nn.Module | None:
     if plan.misfit == "siamese":
         return SiameseLens(generator=generator)
+    if plan.misfit == "potential":
+        return _potential(problem, plan)
     if plan.critic is None:
         return None
     _, receivers, samples = problem.waves.survey.shape
     shape = _sight(problem, plan.critic, FULL, None).shape(receivers, samples)
     return GatherCritic(shape, generator=generator, width=plan.critic.width, blocks=plan.critic.blocks)
+
+
+def _potential(problem: Problem, plan: Plan) -> Potential:
+    survey = problem.waves.survey
+    apart = survey.receivers[:, 1:, 0] - survey.receivers[:, :-1, 0]
+    return Potential(survey.shape, survey.dt, float(apart.abs().median()), plan.potential)
 
 
 def _sight(problem: Problem, critic: CriticPlan, cutoff: float, noise: Tensor | None, level: bool = False) -> Sight:
@@ -218,6 +227,9 @@ def _sight(problem: Problem, critic: CriticPlan, cutoff: float, noise: Tensor | 
 
 def _stage(problem: Problem, plan: Plan, scaled: Tensor, cutoff: float) -> tuple[Strategy, Misfit]:
     dt = problem.waves.survey.dt
+    if plan.misfit == "potential":
+        distance = _potential(problem, plan)
+        return Duel(dt, cutoff), lambda fake, real: distance(lowpass(fake - real, cutoff, dt))
     misfit = MISFITS["l2" if plan.misfit in ("siamese", "none") else plan.misfit]
 
     def payoff(fake: Tensor, real: Tensor) -> Tensor:
@@ -268,7 +280,7 @@ def _optimizers(game: Game, plan: Plan, usual: float) -> dict[str, torch.optim.O
     made: dict[str, torch.optim.Optimizer] = {
         "defender": torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99), eps=plan.damping * usual + 1e-20)
     }
-    if isinstance(game.adversary, nn.Module):
+    if isinstance(game.adversary, nn.Module) and any(True for _ in game.adversary.parameters()):
         rate = 1e-3 if plan.critic is None else plan.critic.rate
         made["opponent"] = torch.optim.Adam(game.adversary.parameters(), lr=rate, betas=(0.5, 0.9))
     return made

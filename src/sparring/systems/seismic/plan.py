@@ -9,7 +9,9 @@ from pydantic import Field
 
 from sparring.systems.seismic.filters import FULL
 
-MisfitName = Literal["l2", "l1", "huber", "student", "trace", "correlation", "envelope", "w1", "w2", "siamese", "none"]
+MisfitName = Literal[
+    "l2", "l1", "huber", "student", "trace", "correlation", "envelope", "w1", "w2", "siamese", "potential", "none"
+]
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,27 @@ class CriticPlan:
 
 
 @dataclass(frozen=True)
+class PotentialPlan:
+    """A critic on the gather's plane (`potential.Potential`): how steep it may be, and how often it moves."""
+
+    time: Annotated[float, Field(gt=0)] = 0.5
+    """Seconds over which it may rise by 1."""
+    length: Annotated[float, Field(ge=0)] = 500.0
+    """Metres over which it may rise by 1."""
+    every: Annotated[int, Field(ge=1)] = 3
+    each: Annotated[int, Field(ge=1)] = 1
+    sweeps: Annotated[int, Field(ge=1)] = 20
+    """ADMM sweeps per velocity update, on the same simulation."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """How to invert."""
 
     misfit: MisfitName = "l2"
     critic: CriticPlan | None = None
+    potential: PotentialPlan = PotentialPlan()
+    """For the misfit "potential" alone."""
     stages: tuple[float, ...] = ()
     """Frequency continuation: upper ends in Hz of equally long stages; the last may be infinity. Empty: none."""
     parameters: Literal["grid", "bounded", "deep-prior", "coordinates"] = "grid"
