@@ -56,10 +56,14 @@ def test_the_record_says_what_was_inverted_and_how_good_data_can_fit(finished) -
     card, _ = finished
     assert (card.data[0].name, card.data[0].source, len(card.data[0].sha256)) == ("faulted", "embedded", 64)
     assert any("no data fit below that means anything" in note for note in card.notes)
-    errors = next(c for c in card.curves if c.title.startswith("Relative error"))
-    assert all(s.x == (0, 1) and s.y[0] == values(card, ERROR)["start"] for s in errors.series)
+    errors = next(c for c in card.curves if c.title.startswith("Error of the velocity"))
+    assert all(s.x == (0, 1) and s.y[0] == 1 for s in errors.series)
+    ends = {s.label: s.y[-1] * values(card, ERROR)["start"] for s in errors.series}
+    assert ends == pytest.approx({k: v for k, v in values(card, ERROR).items() if k != "start"})
     gaps = next(c for c in card.curves if "critic" in c.title)
-    assert [s.label for s in gaps.series] == [n for n, p in Config().plans().items() if p.critic is not None]
+    assert [s.label for s in gaps.series] == [
+        n for n, p in Config().plans().items() if p.critic is not None or p.misfit == "potential"
+    ]
 
 
 def test_a_second_call_repeats_nothing_and_scores_come_out_the_same_again(finished) -> None:

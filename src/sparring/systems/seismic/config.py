@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from sparring.systems.seismic.plan import CriticPlan, Plan
+from sparring.systems.seismic.plan import CriticPlan, Plan, PotentialPlan
 
 
 def _help(text: str) -> dict[str, Any]:
@@ -41,6 +41,7 @@ class Config:
         default=(2.5, 4.0, 7.0, 100.0), metadata=_help("upper ends in Hz of the frequency continuation's stages")
     )
     critic: CriticPlan = field(default_factory=CriticPlan)
+    potential: PotentialPlan = field(default_factory=PotentialPlan)
     hybrid: Annotated[float, Field(gt=0)] = field(
         default=0.3, metadata=_help("norm of the critic's adjoint source against W1's in the hybrid")
     )
@@ -56,6 +57,7 @@ class Config:
             "critic, raw (published)": replace(base, misfit="none", critic=replace(self.critic, integrate=False)),
             "critic, integrated": replace(base, misfit="none", critic=self.critic),
             "W1 + critic": replace(base, misfit="w1", critic=hybrid, stages=self.stages),
+            "potential": replace(base, misfit="potential", potential=self.potential, stages=self.stages),
         }
 
 

@@ -39,14 +39,19 @@ def curves(found: Mapping[str, History], start: float | None = None) -> tuple[Cu
     """The curves that have points; `start` is the error before the first epoch."""
     out: list[Curve] = []
     if errors := {name: h.error for name, h in found.items() if h.error}:
-        first = () if start is None else (start,)
-        out.append(_curve("Relative error along the inversion", "relative error",
-                          {name: (*first, *e) for name, e in errors.items()}, 0 if first else 1))  # fmt: skip
-    if losses := {name: h.residual for name, h in found.items() if h.residual}:
-        out.append(_curve("Data misfit along the inversion", "relative data residual", losses, 1))
+        first = None if start is None else (start,)
+        lines = {name: _shares((*first, *e) if first else e) for name, e in errors.items()}
+        out.append(_curve("Error of the velocity along the inversion", "relative error / the start's", lines,
+                          0 if first else 1))  # fmt: skip
+    if losses := {name: _shares(h.residual) for name, h in found.items() if h.residual}:
+        out.append(_curve("Data misfit along the inversion", "data residual / the first epoch's", losses, 1))
     if gaps := {name: h.gap for name, h in found.items() if h.gap}:
         out.append(_curve("What the critic still tells apart", "Wasserstein estimate", gaps, 1))
     return tuple(out)
+
+
+def _shares(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(v / values[0] for v in values) if values[0] > 0 else values
 
 
 def _curve(title: str, y: str, lines: Mapping[str, tuple[float, ...]], first: int) -> Curve:

@@ -22,6 +22,8 @@ PAPERS = (
     "arXiv:2603.14879 (only the abstract was at hand; the method follows its predecessor)",
     "Yang, Ma: FWIGAN: Full-waveform inversion via a physics-informed generative adversarial network, JGR Solid Earth "
     "2023",
+    "Métivier, Brossier, Mérigot, Oudet, Virieux: Measuring the misfit between seismograms using an optimal transport "
+    "distance: application to full waveform inversion, Geophysical Journal International 205, 2016 (the potential)",
     "Gulrajani, Ahmed, Arjovsky, Dumoulin, Courville: Improved Training of Wasserstein GANs, NeurIPS 2017",
 )
 ERROR, RESIDUAL = "relative error of the velocity", "relative data residual, held-out shots"

@@ -1,0 +1,118 @@
+"""The inversions behind the seismic bars: every method with its frozen settings, one cell an inversion."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from cells import Cells
+
+from sparring.engine.run import Run
+from sparring.systems.seismic.data import CLEAN, PROFILES, Case, Trouble, case, fine_model
+from sparring.systems.seismic.inversion import Inversion, play
+from sparring.systems.seismic.metrics import score
+from sparring.systems.seismic.plan import CriticPlan, Plan, PotentialPlan
+
+SYSTEM = "src/sparring/systems/seismic"
+_ROOMS = ("adversary", "data", "earth", "filters", "generate", "inversion", "misfits", "parameters", "plan",
+          "potential", "starts", "survey", "waves")  # fmt: skip
+SOURCES = tuple(f"{SYSTEM}/{name}.py" for name in _ROOMS)
+"""What an inversion's figures stand on; its settings are part of its cell's name."""
+
+STAGES = (2.5, 4.0, 7.0, 100.0)
+CRITIC = CriticPlan(noisy=True)
+CLASSICAL: Mapping[str, Plan] = {
+    "L2": Plan("l2"),
+    "L2 multiscale": Plan("l2", stages=STAGES),
+    "W1": Plan("w1"),
+    "W1 multiscale": Plan("w1", stages=STAGES),
+    "L1 multiscale": Plan("l1", stages=STAGES),
+    "Huber multiscale": Plan("huber", stages=STAGES),
+    "Student multiscale": Plan("student", stages=STAGES),
+    "trace-normalised multiscale": Plan("trace", stages=STAGES),
+    "correlation multiscale": Plan("correlation", stages=STAGES),
+    "envelope multiscale": Plan("envelope", stages=STAGES),
+    "W2 multiscale": Plan("w2", stages=STAGES),
+    "Siamese": Plan("siamese"),
+}
+ADVERSARIAL: Mapping[str, Plan] = {
+    "WGAN-GP, raw gathers (published)": Plan("none", CriticPlan(integrate=False)),
+    "WGAN-GP, integrated": Plan("none", CRITIC),
+    "WGAN-GP, integrated, three bands": Plan("none", replace(CRITIC, bands=(3.0, 6.0, 100.0))),
+    "WGAN-GP, integrated, deep prior": Plan("none", CRITIC, parameters="deep-prior"),
+    "W1 multiscale + WGAN-GP": Plan("w1", replace(CRITIC, weight=0.3), stages=STAGES),
+    "potential": Plan("potential", potential=PotentialPlan()),
+    "potential multiscale": Plan("potential", potential=PotentialPlan(), stages=STAGES),
+}
+METHODS = {**CLASSICAL, **ADVERSARIAL}
+RIVALS = ("L2 multiscale", "W1 multiscale", "L1 multiscale")
+"""The classical ones that play in every cell: the best three of the tries on the generated model."""
+BEST = "potential multiscale"
+
+CELLS: Mapping[str, tuple[str, Trouble]] = {
+    f"{start}, {name}": (start, trouble)
+    for start in ("linear", "1-D", "constant")
+    for name, trouble in (
+        ("clean", CLEAN), ("5 dB", Trouble(noise=5.0)), ("0 dB", Trouble(noise=0.0)), ("3 Hz cut", Trouble(cut=3.0))
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Which problem: `seed` draws the noise, the shot order and the networks; `drawn` a generated model."""
+
+    model: str = "marmousi"
+    start: str = "linear"
+    trouble: Trouble = CLEAN
+    seed: int = 0
+    profile: str = "small"
+    drawn: int = 0
+
+    @property
+    def key(self) -> str:
+        """A name for files."""
+        t = self.trouble
+        said = f"{self.model}{self.drawn}-{self.profile}-{self.start}-{t.noise}-{t.cut}-{self.seed}"
+        return said.replace(".", "_")
+
+
+@cache
+def posed(setting: Setting) -> Case:
+    """The problem of a setting, its solves counted from nothing."""
+    profile = PROFILES[setting.profile]
+    fine = fine_model(setting.model, profile, None, setting.drawn)
+    return case(fine, profile, setting.start, setting.trouble, setting.seed)
+
+
+def solved(cells: Cells, setting: Setting, name: str, plan: Plan) -> dict[str, Any]:
+    """The figures of one inversion, measured once."""
+    clean = "".join(c if c.isalnum() else "-" for c in name)
+    mark = hashlib.sha256(repr(plan).encode()).hexdigest()[:8]
+    return cells.get(f"{setting.key}-{clean}-{mark}", lambda: invert(setting, plan))
+
+
+def invert(setting: Setting, plan: Plan) -> dict[str, Any]:
+    """Errors, held-out residual, wave solves and CPU seconds of one inversion."""
+    given = posed(setting)
+    waves, started = given.problem.waves, time.process_time()
+    before = waves.solves.total
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), setting.seed, quiet=True, checkpoint_seconds=1e9)
+        model = run.train(play(given.problem, plan, run.generator("init")), "inversion")
+    velocity = cast(Inversion, model).velocity
+    first, last = score(given.problem.start, given.truth), score(velocity, given.truth)
+    return {
+        **last.as_dict(),
+        "start": first.relative_error,
+        "floor": given.floor,
+        "held_out": given.held_out().residual(velocity),
+        "solves": waves.solves.total - before,
+        "cpu": time.process_time() - started,
+    }
