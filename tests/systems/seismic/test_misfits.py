@@ -1,6 +1,8 @@
 # pyright: basic
 """Each misfit: zero where it should be, right where a value is known, a true gradient, flat or not against shifts."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -89,12 +91,27 @@ def test_a_dead_trace_on_both_sides_makes_nothing_infinite(name: str) -> None:
     assert bool(torch.isfinite(x.grad).all())
 
 
+def test_a_cut_is_causal_and_has_butterworths_amplitude() -> None:
+    source = ricker(5.0, DT, 1000, delay=1.0).double()
+    out = highpass(source, 3.0, DT)
+    assert float(out[:150].abs().max()) < 1e-6  # the source is silent until 0.6 s
+    f = torch.fft.rfftfreq(1000, DT)
+    spectrum = torch.fft.rfft(out).abs() / torch.fft.rfft(source).abs()
+    for hertz in (2.0, 3.0, 6.0):
+        at = int((f - hertz).abs().argmin())
+        assert float(spectrum[at]) == pytest.approx(1 / math.sqrt(1 + (3 / hertz) ** 12), rel=0.01)
+
+
 def test_filters_keep_and_take_what_they_say() -> None:
     t = torch.arange(1000, dtype=torch.float64) * DT
     slow, fast = torch.sin(2 * torch.pi * 2 * t), torch.sin(2 * torch.pi * 12 * t)
     inner = slice(200, 800)
     assert torch.allclose(lowpass(slow + fast, 5.0, DT)[inner], slow[inner], atol=0.02)
-    assert torch.allclose(highpass(slow + fast, 5.0, DT)[inner], fast[inner], atol=0.02)
+    high = highpass(slow + fast, 5.0, DT)[inner]
+    assert float(high.abs().max()) == pytest.approx(1, abs=0.02)  # what passes is turned in phase, not in size
+    assert float((high[:-1] * high[1:]).mean() / high.square().mean()) == pytest.approx(
+        math.cos(24 * math.pi * DT), abs=0.01
+    )
     assert torch.allclose(envelope(fast)[inner], torch.ones(600, dtype=torch.float64), atol=0.02)
     assert float(integrated(torch.ones(250), DT)[-1]) == pytest.approx(1)
     fine = refined(ricker(4.0, DT, 300), 2)

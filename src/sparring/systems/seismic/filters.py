@@ -1,7 +1,9 @@
-"""Time filters for gathers `(..., samples)`, each linear, zero-phase where it can be, and differentiable."""
+"""Time filters for gathers `(..., samples)`, each linear and differentiable; zero-phase but for `highpass`."""
 
 from __future__ import annotations
 
+import cmath
+import math
 from collections.abc import Callable
 
 import torch
@@ -24,8 +26,20 @@ def lowpass(gathers: Tensor, cutoff: float, dt: float) -> Tensor:
 
 
 def highpass(gathers: Tensor, cutoff: float, dt: float, order: int = 6) -> Tensor:
-    """Keep frequencies above `cutoff` Hz, zero-phase, Butterworth amplitude of that order, run forth and back."""
-    return _shaped(gathers, dt, lambda f: 1 - 1 / (1 + (f / cutoff) ** (2 * order)))
+    """Keep frequencies above `cutoff` Hz: a causal Butterworth filter of that order, as a recorder has one.
+
+    Causal, because a zero-phase filter rings before the shot, and what is cut off there puts low frequencies back.
+    """
+    poles = [cmath.exp(1j * math.pi * (2 * k + order + 1) / (2 * order)) for k in range(order)]
+
+    def response(f: Tensor) -> Tensor:
+        low = cutoff / (1j * f.clamp_min(1e-9 * cutoff).double())  # 1 / s of the low-pass prototype's s
+        product = torch.ones_like(low)
+        for pole in poles:
+            product = product * (low - pole)
+        return 1 / product
+
+    return _shaped(gathers, dt, response, room=8)
 
 
 def integrated(gathers: Tensor, dt: float) -> Tensor:
@@ -53,9 +67,9 @@ def refined(wavelet: Tensor, factor: int) -> Tensor:
     return (irfft(spectrum, n=2 * n * factor) * factor)[: n * factor].to(wavelet.dtype)
 
 
-def _shaped(gathers: Tensor, dt: float, response: Callable[[Tensor], Tensor]) -> Tensor:
+def _shaped(gathers: Tensor, dt: float, response: Callable[[Tensor], Tensor], room: int = 2) -> Tensor:
     n = gathers.shape[-1]
-    length = 2 * n  # room for what a zero-phase filter spreads
+    length = room * n  # room for what the filter spreads
     f = rfftfreq(length, dt, gathers)
     spectrum = rfft(gathers, n=length)
-    return irfft(spectrum * response(f), n=length)[..., :n]
+    return irfft(spectrum * response(f).to(spectrum.dtype), n=length)[..., :n]
