@@ -51,6 +51,14 @@ ADVERSARIAL: Mapping[str, Plan] = {
     "potential multiscale": Plan("potential", potential=PotentialPlan(), stages=STAGES),
 }
 METHODS = {**CLASSICAL, **ADVERSARIAL}
+
+
+def few(quick: bool) -> Mapping[str, Plan]:
+    """Every method, or four of them."""
+    names = ("L2", "W1 multiscale", "WGAN-GP, raw gathers (published)", "potential multiscale")
+    return {name: METHODS[name] for name in names} if quick else METHODS
+
+
 RIVALS = ("L2 multiscale", "W1 multiscale")
 """The classical ones that play in every cell: the best two of the tries on the generated model."""
 BEST = "potential multiscale"
