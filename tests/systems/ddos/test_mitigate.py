@@ -181,7 +181,7 @@ def judged(guard, h: Headers, logit: dict[int, float], memory: Memory):
     v = plain.volumes
     held = memory.evidence.add(v.begin, v.address, v.of, fresh)
     volume, alarm = np.full(len(v), -5.0), held > guard.limit
-    return flows, Verdicts(v, flow, volume, fresh, held, flow, flow > 0, alarm)
+    return flows, Verdicts(plain.x, v, flow, volume, fresh, held, flow, flow > 0, alarm)
 
 
 def watched(guard, seconds, logit_of, source: int = 0x0A010005):

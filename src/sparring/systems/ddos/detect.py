@@ -26,6 +26,14 @@ from sparring.systems.ddos.rules import Rule
 _NAMED = 64
 HOLD = 60.0
 """Seconds without an alarm after which an incident is over."""
+_AGAIN = 10.0
+"""Seconds after which a lasting incident is explained again."""
+_MOST = 65_536
+"""Destinations with an incident that are remembered, the last in alarm."""
+_EXPLAINED = 4
+"""Explanations a window: a flood of a whole network must not hold up the verdicts."""
+
+Causes = tuple[tuple[str, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -35,8 +43,8 @@ class Alert:
     `time` seconds since 1970; `name` the nearest known attack; `flows` and `flagged` flows of the destination in the
     window, `packets` all its packets; `sources` different senders of flagged flows; `by` says what alarmed: "volume",
     "flow" (one stands out) or "evidence" (several in a row); `logit` the larger of the volume's and the most
-    suspicious flow's; `causes` (column, value, logit lost without it), heaviest first; `fresh` whether
-    it opens an incident.
+    suspicious flow's; `causes` (column, value, logit lost without it), heaviest first, as they stood when the incident
+    was last explained, at most ten seconds before; `fresh` whether it opens an incident.
     """
 
     time: float
@@ -48,7 +56,7 @@ class Alert:
     sources: int
     logit: float
     by: str
-    causes: tuple[tuple[str, float, float], ...]
+    causes: Causes
     fresh: bool
 
     def record(self) -> dict[str, Any]:
@@ -87,17 +95,17 @@ class Tally:
 
 
 class Watch:
-    """Judges windows one after the other and keeps incidents and rules. `explained` alerts get their causes.
+    """Judges windows one after the other and keeps incidents and rules; the `top` heaviest causes are told.
 
     `rules` are those in force at the last alarm.
     """
 
-    def __init__(self, guard: Guard, *, capacity: float | None = None, explained: int = 200, top: int = 3) -> None:
-        self.guard, self.explained, self.top = guard, explained, top
+    def __init__(self, guard: Guard, *, capacity: float | None = None, top: int = 3) -> None:
+        self.guard, self.top = guard, top
         self.mitigator = Mitigator(guard, capacity, expires=300.0)
         self.tally = Tally()
         self.rules: tuple[Rule, ...] = ()
-        self._open: dict[str, float] = {}
+        self._open: dict[str, tuple[float, float, str, Causes]] = {}
 
     def scan(self, path: Path, wait: pcap.Wait | None = None) -> Iterator[Alert]:
         """The alerts of a capture or a flow export, in order. Raises `BadInput` for what is neither."""
@@ -133,19 +141,25 @@ class Watch:
                 yield alert
 
     def _alerts(self, flows: Windowed, v: Verdicts) -> Iterator[Alert]:
+        left = _EXPLAINED
         for d in np.flatnonzero(v.alarm):
             rows = np.flatnonzero(v.volumes.of == d)
             hit = rows[v.flagged[rows]]
             worst = int(rows[np.argmax(v.flow[rows])])
             by = "volume" if v.volume[d] > 0 else "evidence" if v.flow[worst] <= 0 or len(hit) > 1 else "flow"
             address, seconds = text(v.volumes.address[d]), float(v.volumes.begin[d]) / 1e6
-            fresh = seconds - self._open.get(address, -np.inf) > HOLD
-            self._open[address] = seconds
-            name = self._named(flows, hit if len(hit) else rows)
-            causes: tuple[tuple[str, float, float], ...] = ()
-            if self.tally.alerts < self.explained:
-                x = self.guard.encode(flows.take(np.array([worst])))
-                causes = self._causes(torch.as_tensor(v.volumes.x[d : d + 1]) if by == "volume" else x, by == "volume")
+            last, since, before, causes = self._open.pop(address, (-np.inf, -np.inf, "", ()))
+            fresh = seconds - last > HOLD
+            name = self._named(v.x, hit if len(hit) else rows)
+            if left and (fresh or by != before or seconds - since >= _AGAIN):
+                left, since = left - 1, seconds
+                x = torch.as_tensor(v.volumes.x[d : d + 1]) if by == "volume" else v.x[worst : worst + 1]
+                causes = self._causes(x, by == "volume")
+            elif fresh or by != before:
+                since, causes = -np.inf, ()
+            self._open[address] = seconds, since, by, causes
+            if len(self._open) > _MOST:
+                self._open.pop(next(iter(self._open)))
             self.tally.alerts += 1
             self.tally.incidents += fresh
             self.tally.classes[name] += 1
@@ -156,17 +170,17 @@ class Watch:
                 float(max(v.volume[d], v.flow[worst])), by, causes, fresh,
             )  # fmt: skip
 
-    def _named(self, flows: Windowed, rows: NDArray[np.int64]) -> str:
+    def _named(self, x: torch.Tensor, rows: NDArray[np.int64]) -> str:
         """The attack that most of these flows are nearest to, of at most 64 of them."""
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _NAMED)).astype(np.int64)]
-        return Counter(self.guard.name(self.guard.encode(flows.take(np.unique(some))))).most_common(1)[0][0]
+        return Counter(self.guard.name(x[torch.as_tensor(np.unique(some))])).most_common(1)[0][0]
 
-    def _causes(self, x: torch.Tensor, by_volume: bool) -> tuple[tuple[str, float, float], ...]:
+    def _causes(self, x: torch.Tensor, by_volume: bool) -> Causes:
         schema = self.guard.schema
         if by_volume:
             told = self.guard.volume.explain(x, {n: [i] for i, n in enumerate(COLUMNS)}, self.top)[0]
             return tuple((n, float(x[0, COLUMNS.index(n)]), w) for n, w in told.features)
         groups = {n: list(range(s.start, s.stop)) for n, s in schema.slices.items()}
         told = self.guard.flows.explain(x, groups, self.top)[0]
-        row = schema.decode(x.numpy())
+        row = schema.decode(x.numpy(), [n for n, _ in told.features])
         return tuple((n, float(row[n][0]), w) for n, w in told.features)

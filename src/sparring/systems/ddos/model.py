@@ -29,9 +29,11 @@ class Verdicts:
 
     `flow` `(n,)` and `volume` `(m,)` are logits, positive = attack, each above its own threshold; `fresh` `(n,)` what
     each flow adds to the evidence, `evidence` `(m,)` the running sums. `flagged` `(n,)` are the flows called attacks,
-    `alarm` `(m,)` the destinations under attack; `score` `(n,)` is the joint logit whose sign `flagged` is.
+    `alarm` `(m,)` the destinations under attack; `score` `(n,)` is the joint logit whose sign `flagged` is. `x`
+    `(n, width)` are the encoded flows.
     """
 
+    x: Tensor
     volumes: Volumes
     flow: NDArray[np.float64]
     volume: NDArray[np.float64]
@@ -95,7 +97,8 @@ class Guard:
     def judge(self, flows: Windowed, memory: Memory) -> Verdicts:
         """Verdicts of the flows of some windows; `memory` carries what was seen before from call to call."""
         volumes = memory.volumes.add(flows)
-        flow = self.flow_logits(self.encode(flows)).numpy()
+        x = self.encode(flows)
+        flow = self.flow_logits(x).numpy()
         volume = self.volume(torch.as_tensor(volumes.x)).numpy() if len(volumes) else np.zeros(0)
         fresh = memory.connections.fresh(flows, flow)
         evidence = memory.evidence.add(volumes.begin, volumes.address, volumes.of, fresh)
@@ -104,7 +107,7 @@ class Guard:
         np.maximum.at(worst, volumes.of, flow)
         stands_out = worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0
         alarm = (volume > 0) | stands_out | (evidence > self.limit)
-        return Verdicts(volumes, flow, volume, fresh, evidence, score, score > 0, alarm)
+        return Verdicts(x, volumes, flow, volume, fresh, evidence, score, score > 0, alarm)
 
     def name(self, x: Tensor) -> list[str]:
         """The attack class nearest to each row; "attack" where no classes were learnt.

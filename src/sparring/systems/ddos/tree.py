@@ -38,10 +38,10 @@ def tree_rules(
     hardly touch benign packets hold for everybody, those that touch some spare the sources `known`. `label` begins
     the rules' reasons.
     """
-    from sklearn.tree import DecisionTreeClassifier
-
     if len(attack) == 0 or len(benign) == 0:
         return []
+    from sklearn.tree import DecisionTreeClassifier
+
     x = np.concatenate([_columns(attack, fields), _columns(benign, fields)])
     y = np.r_[np.ones(len(attack)), np.zeros(len(benign))]
     tree: Any = DecisionTreeClassifier(
