@@ -6,7 +6,7 @@ import pytest
 
 from sparring.network.headers import Headers, ipv4
 from sparring.network.windows import windowed
-from sparring.systems.ddos.evidence import CEILING, HIGHEST, LOWEST, Connections, Evidence
+from sparring.systems.ddos.evidence import CEILING, HIGHEST, LOWEST, Connections, Evidence, Incidents
 
 HERE = np.array([[0, 7]], dtype=np.uint64)
 
@@ -88,3 +88,28 @@ def test_destinations_have_sums_of_their_own_and_the_oldest_is_forgotten(monkeyp
     assert first.tolist() == [1.0, 2.0, 3.0]
     again = evidence.add(np.zeros(1, dtype=np.int64), ends[:1], np.zeros(1, dtype=np.int64), np.array([0.0]))
     assert again.tolist() == [0.0]
+
+
+def test_in_an_incident_a_flagged_flow_is_enough_for_half_a_minute():
+    memory = Incidents(hold=30.0)
+
+    def seen(second: float, alarm: bool, flagged: bool, host: int = 7) -> bool:
+        begin, address = np.array([round(second * 1e6)]), np.array([[0, host]], dtype=np.uint64)
+        return bool(memory.lasting(begin, address, np.array([alarm]), np.array([flagged]))[0])
+
+    assert not seen(0, alarm=False, flagged=True)
+    assert seen(1, alarm=True, flagged=True)
+    assert not seen(2, alarm=False, flagged=True, host=8)
+    assert not seen(3, alarm=False, flagged=False)
+    assert seen(31, alarm=False, flagged=True)
+    assert seen(61, alarm=False, flagged=True)  # every one of them holds on
+    assert not seen(92, alarm=False, flagged=True)
+    assert not seen(50, alarm=False, flagged=True)  # a clock that jumped back
+
+
+def test_incidents_are_forgotten_the_oldest_first(monkeypatch):
+    monkeypatch.setattr("sparring.systems.ddos.evidence._MOST", 2)
+    memory, ends = Incidents(), np.array([[0, k] for k in range(3)], dtype=np.uint64)
+    memory.lasting(np.zeros(3, dtype=np.int64), ends, np.ones(3, dtype=bool), np.ones(3, dtype=bool))
+    again = memory.lasting(np.ones(3, dtype=np.int64), ends, np.zeros(3, dtype=bool), np.ones(3, dtype=bool))
+    assert again.tolist() == [False, True, True]

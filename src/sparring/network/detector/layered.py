@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import BadInput
+from sparring.evaluation.statistics import beta_cdf
 from sparring.network.detector.forest import Forest
 from sparring.network.detector.layers import Autoencoder, Perceptron, Stack, View
 from sparring.typed import integers, numbers, unique, unique_counts
@@ -233,11 +234,31 @@ class Detector(nn.Module):
         return model
 
 
-def threshold(logits: Tensor, rate: float) -> float:
-    """The lowest threshold that at most the share `rate` of the logits `(n,)` exceeds."""
+def threshold(logits: Tensor, rate: float, confidence: float | None = None) -> float:
+    """The lowest threshold that at most the share `rate` of the logits `(n,)` exceeds.
+
+    With `confidence` (0.95: in 95 of 100 such samples) the share in the traffic that they are a sample of, not the one
+    in the sample, is at most `rate`. Raises ValueError where so few rows cannot show that.
+    """
+    allowed = int(rate * len(logits)) if confidence is None else exceedances(len(logits), rate, confidence)
     ordered = logits.sort().values
     # A little above: many benign rows can share one score, and rounding must not let them alarm.
-    return float(ordered[len(ordered) - 1 - int(rate * len(ordered))]) + 1e-9
+    return float(ordered[len(ordered) - 1 - allowed]) + 1e-9
+
+
+def exceedances(n: int, rate: float, confidence: float) -> int:
+    """How many of `n` benign rows may lie above a threshold that keeps `rate` with this confidence.
+
+    The most whose upper bound after Clopper & Pearson (Biometrika 26, 1934) is at most `rate`.
+    """
+    if n == 0 or beta_cdf(rate, 1, n) < confidence:
+        needed = math.ceil(math.log1p(-confidence) / math.log1p(-rate))
+        raise ValueError(f"{n} benign rows cannot show {rate:.1%} with confidence {confidence:.0%}; give {needed:,}")
+    low, high = 0, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if beta_cdf(rate, middle + 1, n - middle) >= confidence else (low, middle)
+    return low
 
 
 def _describe(layer: View) -> dict[str, Any]:

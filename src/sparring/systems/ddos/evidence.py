@@ -72,3 +72,37 @@ class Evidence:
             if len(self._sums) > _MOST:
                 self._sums.popitem(last=False)
         return out
+
+
+class Incidents:
+    """Hosts that were in alarm lately: there a flagged flow is enough, it need not stand out among many any more.
+
+    Strictness guards against one odd flow in quiet times; half a minute after an alarm times are not quiet. Memory
+    holds the 65,536 hosts that were in alarm last.
+    """
+
+    def __init__(self, hold: float = 30.0) -> None:
+        self.hold = hold
+        self._last: OrderedDict[bytes, int] = OrderedDict()
+
+    def lasting(
+        self,
+        begin: NDArray[np.int64],
+        address: NDArray[np.uint64],
+        alarm: NDArray[np.bool_],
+        flagged: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """The alarms `(m,)` with those of incidents that go on; rows as in `Evidence.add`.
+
+        `flagged` `(m,)`: some flow of the window is.
+        """
+        out = alarm.copy()
+        for i in np.flatnonzero(alarm | flagged).tolist():
+            key, time = address[i].tobytes(), int(begin[i])
+            out[i] |= 0 <= time - self._last.get(key, time + 1) <= self.hold * 1e6
+            if out[i]:
+                self._last.pop(key, None)
+                self._last[key] = time
+                if len(self._last) > _MOST:
+                    self._last.popitem(last=False)
+        return out

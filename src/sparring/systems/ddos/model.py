@@ -16,7 +16,7 @@ from sparring.network.detector import Detector
 from sparring.network.detector.families import Families
 from sparring.network.schema import Schema
 from sparring.network.windows import Windowed
-from sparring.systems.ddos.evidence import Connections, Evidence
+from sparring.systems.ddos.evidence import Connections, Evidence, Incidents
 
 _CHUNK = 4096
 _SYN_FLOOD = "syn flood"
@@ -46,11 +46,12 @@ class Verdicts:
 
 @dataclass
 class Memory:
-    """What is remembered of destinations from window to window: usual volumes, connections, running evidence."""
+    """What is remembered of destinations from window to window: usual volumes, connections, evidence, incidents."""
 
     volumes: Destinations = field(default_factory=Destinations)
     connections: Connections = field(default_factory=Connections)
     evidence: Evidence = field(default_factory=Evidence)
+    incidents: Incidents = field(default_factory=Incidents)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Guard:
     logarithm of how much more often a benign flow may be flagged in a flood (5 % over 2 %: 0.92).
 
     A destination is under attack if its volume logit is positive, if its most suspicious flow would stand out among
-    that many benign ones (Bonferroni: logit - log(flows) + `strictness` > 0), or if the running evidence of its flows
-    is above `limit`.
+    that many benign ones (Bonferroni: logit - log(flows) + `strictness` > 0), if the running evidence of its flows
+    is above `limit`, or if it was in alarm half a minute ago or less and one of its flows is called an attack.
     """
 
     schema: Schema
@@ -107,6 +108,8 @@ class Guard:
         np.maximum.at(worst, volumes.of, flow)
         stands_out = worst - np.log(np.maximum(volumes.flows, 1)) + self.strictness > 0
         alarm = (volume > 0) | stands_out | (evidence > self.limit)
+        hit = np.bincount(volumes.of, score > 0, minlength=len(volumes)) > 0
+        alarm = memory.incidents.lasting(volumes.begin, volumes.address, alarm, hit)
         return Verdicts(x, volumes, flow, volume, fresh, evidence, score, score > 0, alarm)
 
     def name(self, x: Tensor) -> list[str]:

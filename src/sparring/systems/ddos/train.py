@@ -41,8 +41,8 @@ def fit_guard(
     held = torch.cat([torch.as_tensor(schema.encode(part.table)) for part in lesson.normal])
     flows = fit_flows(
         schema, rows.x, rows.y, held,
-        partners=partners, rounds=rounds, size=size, false_alarms=false_alarms, layers=("flows",), generator=generator,
-    )  # fmt: skip
+        partners=partners, rounds=rounds, size=size, layers=("flows",), generator=generator,
+    ).joined(false_alarms)  # fmt: skip
     quiet = np.concatenate([Destinations().add(part).x for part in lesson.normal])
     guard = Guard(
         schema,
