@@ -39,7 +39,12 @@ _BUILT_IN = (
         True,
         "sparring.systems.intrusion:system",
     ),
-    Entry("driving", "closed-loop min-max training of a driving policy against traffic", False, ""),
+    Entry(
+        "driving",
+        "closed-loop min-max training of a driving policy against traffic",
+        True,
+        "sparring.systems.driving:system",
+    ),
     Entry(
         "audio",
         "quality assessment of generated audio, freed of spurious cues",

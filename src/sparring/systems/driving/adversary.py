@@ -20,7 +20,9 @@ from sparring.systems.driving.context import FEATURES, MOMENTS, features, met, p
 from sparring.systems.driving.episodes import play_pairs
 from sparring.systems.driving.policy import Driver, initialise
 from sparring.systems.driving.scenes import Scenes
+from sparring.systems.driving.simulator import PROGRESS
 from sparring.systems.driving.stepwise import STEPWISE, StepwiseAdversary
+from sparring.typed import split
 
 _REPLAY = "attacker.replay"
 
@@ -44,13 +46,17 @@ class Tilt(nn.Module):
 
 @dataclass(frozen=True)
 class Learning:
-    """How the attacker learns: `steps` descents a round on this round's pairs and those of the last `rounds`."""
+    """How the attacker learns: `steps` descents a round on this round's pairs and those of the last `rounds`.
+
+    It plays f_φ scaled by `sharp`: 2 is the Gibbs law of half the temperature.
+    """
 
     temperature: float = 4.0
     explore: float = 0.3
     steps: int = 8
     batch: int = 64
     rounds: int = 4
+    sharp: float = 1.0
 
     def preference(self) -> Preference:
         """Soft labels: their fixed point is the Gibbs law of `temperature`."""
@@ -60,31 +66,43 @@ class Learning:
 class LatticeAdversary(nn.Module):
     """A proposer over the scenes' candidates; contexts are indices of scenes.
 
-    `egos` `(S, MOMENTS, 4)` holds the defender's last clean pass through each scene, renewed where it is scored.
-    Infeasible candidates (off the road, through a third vehicle) and unavoidable ones lose every comparison and are
-    never played.
+    `egos` `(S, MOMENTS, 4)` holds the defender's last clean pass through each scene, renewed where it is scored;
+    `table` `(S, K)` the law with which each scene is played until the next improvement, f scaled by `rule.sharp`;
+    `loss` `(S,)` what the defender lately lost in each scene when it was attacked, return units. Infeasible candidates
+    (off the road, through a third vehicle) and unavoidable ones lose every comparison and are never played.
     """
 
     egos: Tensor
+    table: Tensor
+    loss: Tensor
 
     def __init__(self, scenes: Scenes, egos: Tensor, rule: Learning, *, generator: torch.Generator) -> None:
         super().__init__()
         self.scenes, self.rule = scenes, rule
         self.improver: Improver = rule.preference()
         self.tilt = Tilt(generator=generator)
+        self.allowed = scenes.feasible & scenes.avoidable
         self.register_buffer("egos", egos.clone())
+        self.register_buffer("table", self._law(scenes.log_prior))
+        self.register_buffer("loss", torch.zeros(len(scenes)))
         self.stepwise: StepwiseAdversary | None = None
         self.stepwise_share = 0.0
+        self.keep: int | None = None
+        """How many of a batch's episodes are played: the first half of them as drawn, the rest those of the batch's
+        attacked scenes in which the defender lately lost most. None: all."""
 
     def law(self, context: Tensor) -> Tensor:
         """log ψ_φ(· | c), normalised over the candidates that are allowed, `(n, K)`."""
         tilt = self.tilt(features(self.scenes, context, self.egos[context]))
-        allowed = self.scenes.feasible[context] & self.scenes.avoidable[context]
-        return F.log_softmax(torch.where(allowed, self.scenes.log_prior[context] + tilt, -1e9), dim=1)
+        return self._law(self.scenes.log_prior[context] + self.rule.sharp * tilt, context)
+
+    def _law(self, score: Tensor, context: Tensor | None = None) -> Tensor:
+        allowed = self.allowed if context is None else self.allowed[context]
+        return F.log_softmax(torch.where(allowed, score, -1e9), dim=1)
 
     @torch.no_grad()
     def propose(self, context: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
-        own = self.law(context).exp()
+        own = self.table[context].exp()
         others = int(self.rule.explore * k)
         drawn = torch.multinomial(own, k - others, replacement=k - others > 1, generator=generator)
         if not others:
@@ -97,8 +115,7 @@ class LatticeAdversary(nn.Module):
         rows = batch[0]
         self.egos[rows] = passes(defender, self.scenes, rows)
         out = play_pairs(defender, self.scenes, rows.repeat_interleave(moves.shape[1]), moves.flatten())
-        allowed = self.scenes.feasible[rows].gather(1, moves) & self.scenes.avoidable[rows].gather(1, moves)
-        return torch.where(allowed, -out.ret.reshape(moves.shape), -torch.inf)
+        return torch.where(self.allowed[rows].gather(1, moves), -out.ret.reshape(moves.shape), -torch.inf)
 
     def improve(self, context: Tensor, moves: Tensor, utility: Tensor, state: State) -> Mapping[str, float]:
         self._remember(context, moves, utility, state)
@@ -111,10 +128,11 @@ class LatticeAdversary(nn.Module):
             loss = self._loss(rows, moved, worth, ego)
             state.descend(loss, "opponent")
         with torch.no_grad():
-            law = self.law(context)
+            for rows in split(torch.arange(len(self.scenes)), 512):
+                self.table[rows] = self.law(rows)
         return {
             "preference_loss": float(loss.detach()),
-            "kl_to_prior": float(kl(law, self.scenes.log_prior[context]).mean()),
+            "kl_to_prior": float(kl(self.table[context], self.scenes.log_prior[context]).mean()),
         }
 
     def respond(self, batch: Batch, moves: Tensor, active: Tensor) -> Batch:
@@ -123,7 +141,19 @@ class LatticeAdversary(nn.Module):
             # Every so many-th attacked episode is steered step by step.
             count = active.long().cumsum(0) * self.stepwise_share
             move = torch.where(active & (count.floor() > (count - self.stepwise_share).floor()), STEPWISE, move)
-        return batch[0], move
+        if self.keep is None or self.keep >= len(move):
+            return batch[0], move
+        half = self.keep // 2
+        rest = torch.where(active, self.loss[batch[0]], -1.0)[half:]
+        chosen = torch.cat([torch.arange(half), half + rest.argsort(descending=True, stable=True)[: self.keep - half]])
+        return batch[0][chosen], move[chosen]
+
+    def noticed(self, rows: Tensor, ret: Tensor) -> None:
+        """Remember what attacked episodes in scenes `rows` returned, averaged with what was known."""
+        lost = (PROGRESS - ret).clamp_min(0)
+        count = torch.zeros_like(self.loss).index_add(0, rows, torch.ones_like(lost))
+        total = torch.zeros_like(self.loss).index_add(0, rows, lost)
+        self.loss = torch.where(count > 0, 0.5 * self.loss + 0.5 * total / count.clamp_min(1), self.loss)
 
     def _loss(self, rows: Tensor, moves: Tensor, utility: Tensor, ego: Tensor) -> Tensor:
         tilt = self.tilt(features(self.scenes, rows, ego)).gather(1, moves)
@@ -146,7 +176,7 @@ class Frozen:
 
     def propose(self, context: Tensor, k: int, *, generator: torch.Generator) -> Tensor:
         with torch.no_grad():
-            return torch.multinomial(self.learnt.law(context).exp(), k, replacement=True, generator=generator)
+            return torch.multinomial(self.learnt.table[context].exp(), k, replacement=True, generator=generator)
 
     def score(self, defender: Driver, batch: Batch, moves: Tensor) -> Tensor:
         return torch.zeros(moves.shape)

@@ -39,6 +39,13 @@ def procedural(count: int, split: str, generator: torch.Generator, *, families: 
     return replace(scenes, avoidable=escapes(scenes))
 
 
+def with_slow(scenes: Scenes, share: float, generator: torch.Generator) -> Scenes:
+    """Training scenes of which a random `share` are played at 0.3 to 0.7 of their speed: dense, slow traffic."""
+    slow = torch.rand(len(scenes), generator=generator) < share
+    factor = 0.3 + 0.4 * torch.rand(len(scenes), generator=generator)
+    return scenes.slowed(torch.where(slow, factor, 1.0))
+
+
 def _scenes(draft: Draft, name: str, generator: torch.Generator) -> Scenes:
     n = len(draft.pace)
     tracks = [draft.attacker, *draft.others][:OTHERS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from sparring.engine.weights import fill
 from sparring.errors import BadInput
 from sparring.evaluation.scorecard import Data, Scorecard
 from sparring.systems.driving.adversary import Learning
-from sparring.systems.driving.arena import Judged, Sizes, judge
+from sparring.systems.driving.arena import Course, Judged, Sizes, judge
 from sparring.systems.driving.attacks import Search
-from sparring.systems.driving.build import procedural
+from sparring.systems.driving.build import procedural, with_slow
 from sparring.systems.driving.config import Config
 from sparring.systems.driving.logs import TRAINING, ngsim
 from sparring.systems.driving.planner import Planner
@@ -27,6 +28,9 @@ from sparring.systems.driving.response import Budget
 from sparring.systems.driving.scenes import Scenes
 from sparring.systems.driving.tell import PAPERS, TITLE, checks, curves, notes, rows, tables, verdicts
 from sparring.systems.driving.training import Duel, Size, harden, harden_planner, start
+
+SLOW = 0.3
+"""Share of the training scenes that are played at a fraction of their speed."""
 
 
 def experiment(config: Config, run: Run) -> Scorecard:
@@ -70,6 +74,7 @@ def worlds(config: Config, run: Run) -> tuple[Scenes, Scenes, tuple[Data, ...]]:
     with run.phase("scenes"):
         for split, count in (("training", config.scenes), ("test", config.test)):
             made[split] = scenes_of(split, count, run)
+    made["training"] = with_slow(made["training"], SLOW, run.generator("slow"))
     data = [
         Data(name=f"procedural {split}", source="embedded", rows=len(s), sha256="", role=split,
              note="seeded; the splits share no shape" + ("" if split == "training" else ", roundabouts are here alone"))
@@ -102,10 +107,13 @@ def judged_card(
     config: Config, run: Run, defenders: Mapping[str, Any], scenes: Scenes, test: Scenes, data: tuple[Data, ...]
 ) -> Scorecard:
     """Every attacker against every defender, and the scorecard of it."""
-    sizes = Sizes(Budget(scenes=config.response, candidates=12, steps=300), Search(config.search, 3, 3))
+    sizes = Sizes(
+        Budget(scenes=config.response, candidates=12, steps=min(300, 2 * config.response)), Search(config.search, 3, 3)
+    )
     rule = Learning(temperature=config.temperature)
+    course = cache(lambda: Course.of(test))
     judged: dict[str, Judged] = {
-        name: judge(driver, test, scenes, rule, sizes, run, name) for name, driver in defenders.items()
+        name: judge(driver, course, scenes, rule, sizes, run, name) for name, driver in defenders.items()
     }
     found = checks(judged)
     with run.phase("figures"):

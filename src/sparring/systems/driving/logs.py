@@ -40,8 +40,8 @@ def arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); give an .npz file of scenes") from None
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path}: not an .npz of plain arrays ({reason}); convert it without pickling") from None
+        reason = "it holds pickled objects" if "pickle" in str(error) else f"damaged: {type(error).__name__}"
+        raise BadInput(f"{path}: not an .npz of plain arrays ({reason}); save it again with numpy.savez") from None
 
 
 def ngsim(path: Path, locations: tuple[str, ...], generator: torch.Generator) -> Scenes:

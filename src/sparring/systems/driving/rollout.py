@@ -35,8 +35,10 @@ class Drive:
 
     length = STEPS // REPEAT
 
-    def __init__(self, sim: Simulator) -> None:
+    def __init__(self, sim: Simulator, attacked: Tensor | None = None) -> None:
         self.sim = sim
+        self.attacked = attacked
+        """Which episodes `(B,)` an adversary plays."""
 
     def observe(self) -> Tensor:
         return observe(self.sim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -63,6 +63,28 @@ class Scenes:
     def take(self, rows: Tensor) -> Scenes:
         """These scenes, by index or mask."""
         return Scenes(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def slowed(self, factor: Tensor) -> Scenes:
+        """The same scenes at `factor` `(S,)` of their speed, 0 to 1: eight seconds show what took factor · 8 s.
+
+        Everybody's way is the same and all accelerations shrink by factor²; what could be escaped still can.
+        """
+        at = torch.arange(STEPS + 1) * factor.unsqueeze(1)
+        low = at.long().clamp_max(STEPS - 1)
+        share = (at - low)[:, None, :, None]
+
+        def stretched(poses: Tensor) -> Tensor:
+            rows = low[:, None, :, None].expand(-1, poses.shape[1], -1, 4)
+            moved = torch.lerp(poses.gather(2, rows), poses.gather(2, (rows + 1).clamp_max(STEPS)), share)
+            moved[..., 3] *= factor.view(-1, 1, 1)
+            return moved
+
+        start = self.start.clone()
+        start[:, 3] *= factor
+        return replace(
+            self, start=start, log=stretched(self.log), moves=stretched(self.moves), pace=self.pace * factor,
+            nominal=self.nominal * factor,
+        )  # fmt: skip
 
     def tensors(self) -> dict[str, Tensor]:
         """The scenes as named tensors, for a file."""

@@ -1,7 +1,9 @@
 """A step-wise attacker that learns beside the defender (RARL: Pinto et al., ICML 2017), the pool's second kind.
 
 It steers the attacking vehicle at every decision with bounded controls, is paid what the defender loses, and learns by
-the same PPO from the same episodes. Nothing of the hand-made pursuit of the evaluation is in it.
+the same PPO from the same episodes. What it learns is added to proportional navigation (Zarchan, "Tactical and
+Strategic Missile Guidance", chapter 2) whose gain, beginning and strength are drawn for each episode: so it is a
+population from the first round on. The evaluation's pursuit homes by another law and is never trained on.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from torch import Tensor, nn
 from sparring.game import Batch, State
 from sparring.systems.driving.episodes import REPEAT
 from sparring.systems.driving.policy import initialise, log_prob
-from sparring.systems.driving.rollout import Drive, Env, Rollout
-from sparring.systems.driving.scenes import STEPS, Scenes
+from sparring.systems.driving.rollout import Drive, Env, Rollout, advantages
+from sparring.systems.driving.scenes import DT, STEPS, Scenes
 from sparring.systems.driving.simulator import Simulator
 from sparring.typed import split
 
@@ -48,6 +50,13 @@ class Steering:
 
     def __init__(self, policy: StepwiseAdversary, generator: torch.Generator | None, pace: Tensor) -> None:
         self.policy, self.generator, self.limit = policy, generator, 1.25 * pace + 2.0
+        noise = (
+            torch.rand(4, len(pace), generator=generator) if generator is not None else torch.full((4, len(pace)), 0.5)
+        )
+        self.gain, self.begin, self.strength, self.closing = (
+            low + (high - low) * x
+            for (low, high), x in zip(((1.5, 5.0), (0.2, 3.5), (0.0, 1.0), (1.0, 7.0)), noise, strict=True)
+        )
         self.kept: list[tuple[Tensor, ...]] = []
         self._now: tuple[Tensor, Tensor] | None = None
 
@@ -61,10 +70,33 @@ class Steering:
             if self.generator is not None:
                 action = mean + log_std.exp() * torch.randn(mean.shape, generator=self.generator)
                 self.kept.append((seen, action, log_prob(mean, log_std, action), value))
-            gain = torch.where(action[:, 0] > 0, SPEEDS_UP, BRAKES) * action[:, 0].clamp(-1, 1)
-            self._now = (gain, TURNS * action[:, 1].clamp(-1, 1))
+            homing = self.strength * (sim.t * DT >= self.begin)
+            forward, curved = navigation(sim, self.gain, self.closing)
+            gain = torch.where(action[:, 0] > 0, SPEEDS_UP, BRAKES) * action[:, 0].clamp(-1, 1) + homing * forward
+            turn = TURNS * action[:, 1].clamp(-1, 1) + homing * curved
+            self._now = (gain.clamp(-BRAKES, SPEEDS_UP), turn.clamp(-TURNS, TURNS))
         gain, turn = self._now
         return torch.minimum(gain, (self.limit - sim.others[:, 0, 3]) * 2), turn
+
+
+def navigation(sim: Simulator, gain: Tensor, closing: Tensor) -> tuple[Tensor, Tensor]:
+    """Proportional navigation of vehicle 0 onto the ego: acceleration (m/s²) and curvature (1/m) `(B,)`.
+
+    An acceleration of `gain` × closing speed × turning rate of the line of sight, across that line, and one along it
+    towards the wished `closing` speed (m/s); its part along the vehicle's heading is braking or thrust, the rest turns.
+    """
+    me, ego = sim.others[:, 0], sim.ego
+    x, y = ego[:, 0] - me[:, 0], ego[:, 1] - me[:, 1]
+    vx = ego[:, 3] * ego[:, 2].cos() - me[:, 3] * me[:, 2].cos()
+    vy = ego[:, 3] * ego[:, 2].sin() - me[:, 3] * me[:, 2].sin()
+    far = (x.square() + y.square()).sqrt().clamp_min(2.0)
+    rate = (x * vy - y * vx) / far.square()
+    nearing = -(x * vx + y * vy) / far
+    across, along = gain * nearing.clamp_min(2.0) * rate, closing - nearing
+    ax, ay = (-y * across + x * along) / far, (x * across + y * along) / far
+    cos, sin = me[:, 2].cos(), me[:, 2].sin()
+    forward = (ax * cos + ay * sin).clamp(-BRAKES, SPEEDS_UP)
+    return forward, ((ay * cos - ax * sin) / me[:, 3].square().clamp_min(9.0)).clamp(-TURNS, TURNS)
 
 
 def attacker_view(sim: Simulator) -> Tensor:
@@ -91,21 +123,22 @@ def episodes_of(scenes: Scenes, batch: Batch, adversary: Any, generator: torch.G
     path = scenes.moves[rows, moves.clamp_min(0)]
     policy = getattr(adversary, "stepwise", None)
     if policy is None or not bool(steered.any()):
-        return Drive(Simulator(scenes, rows, path))
+        return Drive(Simulator(scenes, rows, path), moves != 0)
     noise = generator or torch.Generator().manual_seed(int(rows.sum()))
-    return Drive(Simulator(scenes, rows, path, Steering(policy, noise, scenes.pace[rows]), steered))
+    return Drive(Simulator(scenes, rows, path, Steering(policy, noise, scenes.pace[rows]), steered), moves != 0)
 
 
 def learn(adversary: Any, rollout: Rollout, env: Env, state: State) -> dict[str, float]:
-    """One PPO pass for the step-wise attacker on the defender's own episodes, rewards negated."""
+    """The adversary notices what attacked episodes returned; then one PPO pass for its step-wise attacker on the
+    defender's own episodes, rewards negated."""
     assert isinstance(env, Drive)
+    if env.attacked is not None:
+        adversary.noticed(env.sim.rows[env.attacked], rollout.ret[env.attacked])
     attack = env.sim.attack
     if not isinstance(attack, Steering):
         return {}
     own = env.sim.steered
     seen, action, before, value = (torch.stack(parts)[:, own] for parts in zip(*attack.kept, strict=True))
-    from sparring.systems.driving.rollout import advantages
-
     theirs = Rollout(seen, action, before, value, -rollout.reward[:, own] - _effort(action), rollout.alive[:, own],
                      rollout.over[:, own])  # fmt: skip
     gain = advantages(theirs, 0.99, 0.95)

@@ -12,10 +12,12 @@ from sparring.evaluation.scorecard import Check, Curve, Row, Series, Table, Verd
 from sparring.systems.driving.arena import ATTACKERS, Judged
 from sparring.systems.driving.attacks import BUDGETS
 from sparring.systems.driving.certificate import bound
+from sparring.systems.driving.escape import REACTION
 from sparring.systems.driving.realism import realism
 from sparring.systems.driving.response import prior
 from sparring.systems.driving.scenes import FAMILIES, HELD_OUT, Scenes
 from sparring.systems.driving.simulator import ENDINGS
+from sparring.typed import numbers
 
 TITLE = "ADV-0: a driving policy and adversarial traffic in closed loop"
 PAPERS = (
@@ -125,9 +127,16 @@ def tables(judged: Mapping[str, Judged], scenes: Scenes) -> tuple[Table, ...]:
             told = name + (" (never trained on)" if name == HELD_OUT else "")
             family.append((told, model, str(int(at.sum())), *(f"{c:.2f}" for c in cells), *(f"{c:.3f}" for c in crash)))
     causes = [
-        (model, *(f"{float((found.clean['ending'] == k).double().mean()):.3f}" for k in range(len(ENDINGS))))
+        (attacker, model, *(f"{v:.3f}" for v in numbers(found.cause[attacker].double().mean(0))))
+        for attacker in ("logged", "fresh best response", "worst of 32", "pursuit")
         for model, found in judged.items()
     ]
+    avoided = [
+        (attacker, model, f"{float(found.escape[attacker].double().mean()):.3f}",
+         f"{found.mean('crash', attacker):.3f}", f"{found.avoidable(attacker):.3f}")
+        for attacker in (*CEM, "pursuit")
+        for model, found in judged.items()
+    ]  # fmt: skip
     proofs = [
         (model, f"{r:g}", f"{b.value:.2f}", f"{b.certified:.2f}", f"{b.temperature:g}")
         for model, found in judged.items()
@@ -142,7 +151,15 @@ def tables(judged: Mapping[str, Judged], scenes: Scenes) -> tuple[Table, ...]:
             columns=("family", "model", "scenes", "return, logged", "return, best response", "crashes, best response",
                      "crashes, CEM at 1", "crashes, pursuit"),
         ),
-        Table(title="How clean episodes end", columns=("model", *ENDINGS), rows=tuple(causes)),
+        Table(
+            title="How episodes end", columns=("attacker", "model", *ENDINGS), rows=tuple(causes),
+            note="By cause: who is hit from behind by replayed traffic did not cause it.",
+        ),
+        Table(
+            title="Crashes that could have been avoided", rows=tuple(avoided),
+            columns=("attacker", "model", "avoidable scenes", "crashes, all scenes", "crashes, avoidable ones"),
+            note=f"A scene counts where a plan begun {REACTION} s after the attack showed escapes it.",
+        ),
         Table(
             title="Certificates", columns=("model", "KL radius", "bound, these scenes", "95 % confidence", "τ"),
             rows=tuple(proofs), note="Every traffic law over the candidates within the radius; nothing outside them.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -52,17 +52,19 @@ class Size:
 class Duel:
     """How the adversary is played: every `every` iterations it is scored on `scored` candidates per scene of
     `scenes` scenes; it attacks with a probability that ramps to `most` at `until` of the training; `stepwise` of the
-    attacked episodes are steered by the step-wise attacker; `pool` past attackers."""
+    attacked episodes are steered by the step-wise attacker; `pool` past attackers. `surplus` times as many episodes
+    are drawn as are played: half of the played ones are those in whose scenes the defender lately lost most."""
 
     every: int = 4
-    scenes: int = 192
-    scored: int = 12
+    scenes: int = 128
+    scored: int = 8
     most: float = 0.8
     until: float = 0.4
     stepwise: float = 0.25
     pool: int = 5
     latest: float = 0.5
-    learning: Learning = field(default_factory=Learning)
+    surplus: float = 2.0
+    learning: Learning = field(default_factory=lambda: Learning(sharp=2.0))
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,16 @@ def harden(
     policy = Policy(generator=run.generator("init/policy"))
     policy.load_state_dict(first.state_dict())
     adversary = opponent(method, policy, scenes, duel, run)
-    inner = _ppo(scenes, stepwise=method == "adv0" and duel.stepwise > 0)
+    inner = _ppo(scenes, noticing=method == "adv0")
     strategy: Strategy = inner if adversary is None else _selfplay(inner, duel)
     count = size.rounds if method == "adv0" else round(size.rounds * size.spare)
+    drawn = size
+    if isinstance(adversary, LatticeAdversary) and duel.surplus > 1:
+        adversary.keep, drawn = size.episodes, replace(size, episodes=round(size.episodes * duel.surplus))
     watch: Callable[[nn.Module], Mapping[str, float]] | None = None
     if watched is not None and isinstance(adversary, LatticeAdversary):
         watch = partial(gap, adversary=adversary, scenes=scenes, watched=watched, run=run)
-    return _play(method, policy, adversary, strategy, scenes, size, count, size.again, run, watch)
+    return _play(method, policy, adversary, strategy, scenes, drawn, count, size.again, run, watch)
 
 
 def gap(defender: Any, adversary: LatticeAdversary, scenes: Scenes, watched: Scenes, run: Run) -> dict[str, float]:
@@ -173,8 +178,8 @@ def loss(ret: Tensor, target: Tensor) -> Tensor:
     return -ret
 
 
-def _ppo(scenes: Scenes, *, stepwise: bool = False) -> PPO:
-    return PPO(begin=lambda batch, adversary: episodes_of(scenes, batch, adversary), learn=learn if stepwise else None)
+def _ppo(scenes: Scenes, *, noticing: bool = False) -> PPO:
+    return PPO(begin=lambda batch, adversary: episodes_of(scenes, batch, adversary), learn=learn if noticing else None)
 
 
 def _selfplay(inner: Strategy, duel: Duel) -> SelfPlay:
