@@ -11,14 +11,14 @@ from sparring.systems.driving.build import procedural
 from sparring.systems.driving.response import against_all, allowed
 from sparring.systems.driving.training import Duel, Size, harden, start
 
-scenes = procedural(30, "training", torch.Generator().manual_seed(0))
-unseen = procedural(14, "test", torch.Generator().manual_seed(1))
-size = Size(episodes=128, start=4, rounds=8)
+scenes = procedural(18, "training", torch.Generator().manual_seed(0))
+unseen = procedural(7, "test", torch.Generator().manual_seed(1))
+size = Size(episodes=64, start=4, rounds=4)
 
 with tempfile.TemporaryDirectory() as folder:
     run = Run(Path(folder), seed=0, quiet=True)
     first = start(scenes, size, run).defender
-    drivers = {name: harden(name, first, scenes, size, Duel(scenes=24), run).defender for name in ("none", "adv0")}
+    drivers = {name: harden(name, first, scenes, size, Duel(scenes=18), run).defender for name in ("none", "adv0")}
 
 for name, driver in drivers.items():
     played = against_all(driver, unseen)

@@ -1,3 +1,5 @@
+# pyright: basic
+
 from dataclasses import replace
 
 import pytest
@@ -34,7 +36,7 @@ def worlds(n=4):
     return Scenes.joined(scenes)
 
 
-class Blind:
+class Blind(torch.nn.Module):
     """Drives on at its speed whatever comes."""
 
     def act(self, sim):

@@ -1,3 +1,5 @@
+# pyright: basic
+
 """The whole story in small: a run, its folder, what its commands make of it, a killed run, bad input."""
 
 from __future__ import annotations
@@ -46,10 +48,10 @@ def test_a_run_leaves_all_that_a_user_needs(finished):
 
 def test_every_crash_rate_has_the_return_beside_it_and_the_held_out_are_named(finished):
     card, _ = finished
-    of = {
-        metric: {r.adversary for r in card.rows if r.metric == metric} for metric in ("return", "attacker crash rate")
-    }
-    assert of["return"] == of["attacker crash rate"]
+    returns, crashes = (
+        {r.adversary for r in card.rows if r.metric == metric} for metric in ("return", "attacker crash rate")
+    )
+    assert returns == crashes
     seen = {r.adversary: r.seen for r in card.rows if r.adversary}
     assert seen["fresh best response"] is True
     assert seen["pursuit"] is seen["CEM 1"] is False
@@ -59,7 +61,7 @@ def test_every_crash_rate_has_the_return_beside_it_and_the_held_out_are_named(fi
 
 def test_evaluating_again_gives_the_same_figures(finished, tmp_path):
     card, folder = finished
-    second, _ = again("evaluate", folder, out=tmp_path / "b", quiet=True)
+    second, _ = again("evaluate", folder, out=tmp_path / "b")
     first = {(r.model, r.metric, r.adversary): r.value for r in card.rows}
     for r in second.rows:
         assert r.value == pytest.approx(first[r.model, r.metric, r.adversary], abs=1e-5)
@@ -93,7 +95,7 @@ def test_evaluate_and_render_speak_of_the_run(finished, cli, tmp_path):
     from PIL import Image
 
     with Image.open(tmp_path / "film.gif") as film:
-        assert film.n_frames > 40
+        film.seek(40)
         assert film.size[0] > 900
 
 

@@ -1,9 +1,14 @@
+# pyright: basic
+
 import torch
 from torch import nn
 
 from sparring.game import Game
 from sparring.systems.driving.ppo import PPO, log_std_of
 from sparring.systems.driving.rollout import Rollout, advantages, collect
+
+
+BATCH = torch.zeros(0), torch.zeros(0)
 
 
 class Aim:
@@ -41,9 +46,9 @@ def test_ppo_finds_the_best_answer(plain_state):
     game = Game(policy, None, lambda out, target: -out)
     state = plain_state(game, lambda g: {"defender": torch.optim.Adam(g.defender.parameters(), 0.02)})
     rule = PPO(begin=lambda batch, adversary: Aim(generator), minibatch=512)
-    first = rule.step(game, (), state).metrics["return"]
+    first = rule.step(game, BATCH, state).metrics["return"]
     for _ in range(40):
-        last = rule.step(game, (), state).metrics["return"]
+        last = rule.step(game, BATCH, state).metrics["return"]
     weight, bias = policy.actor.weight[0].tolist(), float(policy.actor.bias[0])
     assert abs(weight[0] - 0.5) < 0.1
     assert abs(weight[1] + bias) < 0.1

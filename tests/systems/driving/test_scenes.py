@@ -1,3 +1,5 @@
+# pyright: basic
+
 import torch
 from tests.systems.driving.worlds import nobody, straight
 

@@ -1,3 +1,5 @@
+# pyright: basic
+
 import torch
 from tests.systems.driving.worlds import straight
 
@@ -86,6 +88,7 @@ def test_steered_and_planned_attackers_share_a_batch():
 
     env = episodes_of(scene, (torch.tensor([0, 1]), torch.tensor([STEPWISE, 0])), Holder())
     assert env.sim.steered.tolist() == [True, False]
+    assert env.attacked is not None
     assert env.attacked.tolist() == [True, False]
     for _ in range(20):
         env.step(torch.zeros(2, 2))

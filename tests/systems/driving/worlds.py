@@ -1,3 +1,5 @@
+# pyright: basic
+
 """Small worlds for the driving tests: a straight road, vehicles where a test wants them."""
 
 from __future__ import annotations
