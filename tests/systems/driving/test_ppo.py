@@ -7,7 +7,6 @@ from sparring.game import Game
 from sparring.systems.driving.ppo import PPO, log_std_of
 from sparring.systems.driving.rollout import Rollout, advantages, collect
 
-
 BATCH = torch.zeros(0), torch.zeros(0)
 
 
