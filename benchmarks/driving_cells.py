@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from sparring.data import sources
 from sparring.engine.run import Run
 from sparring.engine.streams import generator_for
 from sparring.errors import BadInput
-from sparring.systems.driving.arena import Judged, Sizes, area, judge, replayed
+from sparring.systems.driving.arena import Course, Judged, Sizes, area, judge, replayed
 from sparring.systems.driving.attacks import Search, pursue, search
-from sparring.systems.driving.build import procedural
+from sparring.systems.driving.build import procedural, with_slow
+from sparring.systems.driving.experiment import SLOW
 from sparring.systems.driving.logs import TEST, TRAINING, king, ngsim
 from sparring.systems.driving.planner import Planner
 from sparring.systems.driving.response import Budget, Played, against_all, law
@@ -31,9 +33,9 @@ class Plan:
     training: int = 1200
     test: int = 400
     planner_test: int = 100
-    size: Size = field(default_factory=lambda: Size(start=40, rounds=48))
+    size: Size = field(default_factory=lambda: Size(episodes=1024, start=16, rounds=32, spare=1.2, planner=6))
     duel: Duel = field(default_factory=Duel)
-    sizes: Sizes = field(default_factory=lambda: Sizes(Budget(480, 12, 400), Search(10, 3, 3)))
+    sizes: Sizes = field(default_factory=lambda: Sizes(Budget(360, 12, 300), Search(8, 3, 3)))
 
 
 QUICK = Plan(
@@ -80,12 +82,13 @@ def worlds(scratch: Path, plan: Plan) -> Worlds:
         foreign = sources.locate("king-attacks")
     except BadInput as error:
         print(f"without recorded scenes: {error}")
-        return Worlds(training, test, watched, None, None)
+        return Worlds(with_slow(training, SLOW, generator_for(2026, "slow")), test, watched, None, None)
     parts = {
         name: Scenes.of(run.cached(name, lambda w=where: ngsim(recorded, w, generator_for(7, "egos")).tensors()))
         for name, where in (("us101", TRAINING), ("streets", TEST))
     }
-    return Worlds(Scenes.joined([training, parts["us101"]]), test, watched, parts["streets"], king(foreign))
+    both = with_slow(Scenes.joined([training, parts["us101"]]), SLOW, generator_for(2026, "slow"))
+    return Worlds(both, test, watched, parts["streets"], king(foreign))
 
 
 def one(seed: int, scratch: Path, plan: Plan) -> Seed:
@@ -94,12 +97,15 @@ def one(seed: int, scratch: Path, plan: Plan) -> Seed:
     first = start(world.training, plan.size, run)
     trained = {m: harden(m, first.defender, world.training, plan.size, plan.duel, run, world.watched) for m in METHODS}
     rule = plan.duel.learning
-    judged = {m: judge(t.defender, world.test, world.training, rule, plan.sizes, run, m) for m, t in trained.items()}
+    course = cache(lambda: Course.of(world.test))
+    judged = {m: judge(t.defender, course, world.training, rule, plan.sizes, run, m) for m, t in trained.items()}
     streets: dict[str, Judged] = {}
     attacked: dict[str, tuple[float, float]] = {}
     if world.ngsim is not None and world.king is not None:
+        roads = world.ngsim
+        there = cache(lambda: Course.of(roads))
         for m in ("none", "adv0"):
-            streets[m] = judge(trained[m].defender, world.ngsim, world.training, rule, plan.sizes, run, f"{m}-ngsim")
+            streets[m] = judge(trained[m].defender, there, world.training, rule, plan.sizes, run, f"{m}-ngsim")
         attacked = {m: king_rates(t.defender, world.king, run, m) for m, t in trained.items()}
     return Seed(
         judged, streets, attacked, {"start": first.seconds} | {m: t.seconds for m, t in trained.items()},

@@ -28,19 +28,22 @@ class Config:
     defender: Literal["ppo", "planner"] = field(
         default="ppo", metadata=_help("a policy network, or the planner, tuned without gradients")
     )
-    episodes: Annotated[int, Field(ge=8)] = field(default=384, metadata=_help("episodes played per iteration"))
+    episodes: Annotated[int, Field(ge=8)] = field(default=768, metadata=_help("episodes played per iteration"))
     start: Annotated[int, Field(ge=1)] = field(
-        default=32, metadata=_help("iterations on the logs, from which every method goes on")
+        default=16, metadata=_help("iterations on the logs, from which every method goes on")
     )
-    rounds: Annotated[int, Field(ge=1)] = field(default=40, metadata=_help("iterations with the adversary"))
+    rounds: Annotated[int, Field(ge=1)] = field(default=28, metadata=_help("iterations with the adversary"))
     temperature: Annotated[float, Field(gt=0)] = field(
         default=4.0, metadata=_help("τ in return units: low is the worst natural move, high is natural traffic")
+    )
+    sharp: Annotated[float, Field(ge=1)] = field(
+        default=3.0, metadata=_help("the attacker of the training plays its law at τ / sharp, nearer to the worst")
     )
     most: Annotated[float, Field(ge=0, le=1)] = field(
         default=0.8, metadata=_help("probability of an attack at the end of its ramp; the rest replays the log")
     )
     stepwise: Annotated[float, Field(ge=0, le=1)] = field(
-        default=0.25, metadata=_help("share of the attacks that a learned step-wise attacker steers")
+        default=0.3, metadata=_help("share of the attacks that a learned step-wise attacker steers")
     )
     response: Annotated[int, Field(ge=8)] = field(
         default=240, metadata=_help("training scenes on which a fresh best response is trained")

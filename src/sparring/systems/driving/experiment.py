@@ -99,7 +99,7 @@ def sizes_of(config: Config) -> tuple[Size, Duel]:
     """The training's settings from the configuration."""
     size = Size(episodes=config.episodes, start=config.start, rounds=config.rounds, planner=max(2, config.rounds // 6),
                 planner_episodes=max(8, config.episodes // 8))  # fmt: skip
-    learning = Learning(temperature=config.temperature)
+    learning = Learning(temperature=config.temperature, sharp=config.sharp)
     return size, Duel(most=config.most, stepwise=config.stepwise, learning=learning)
 
 

@@ -41,7 +41,7 @@ class Size:
     episodes: int = 512
     start: int = 60
     rounds: int = 80
-    spare: float = 1.5
+    spare: float = 1.2
     rate: float = 1e-3
     again: float = 7e-4
     planner: int = 10
@@ -59,12 +59,12 @@ class Duel:
     scenes: int = 128
     scored: int = 8
     most: float = 0.8
-    until: float = 0.4
-    stepwise: float = 0.25
+    until: float = 0.3
+    stepwise: float = 0.3
     pool: int = 5
     latest: float = 0.5
     surplus: float = 2.0
-    learning: Learning = field(default_factory=lambda: Learning(sharp=2.0))
+    learning: Learning = field(default_factory=lambda: Learning(sharp=3.0))
 
 
 @dataclass(frozen=True)
