@@ -1,3 +1,5 @@
+# pyright: basic
+
 """The command line as a user meets it: what it prints, its exit codes, and what it leaves on disk."""
 
 import importlib
