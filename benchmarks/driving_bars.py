@@ -62,7 +62,7 @@ def value(found: Found) -> list[Bar]:
     rival = max(("none", "rule", "cat"), key=returns.__getitem__)
     ours, theirs = (np.concatenate([s.judged[m].ret[FRESH].double().numpy() for s in found.values()])
                     for m in ("adv0", rival))  # fmt: skip
-    gain = paired_difference(ours, theirs, generator=np.random.default_rng(0))
+    gain = paired_difference(theirs, ours, generator=np.random.default_rng(0))
     crashes = over_seeds(found, lambda j: j.mean("crash", FRESH))
     done = over_seeds(found, lambda j: float(j.clean["completion"].mean()))
     pace = over_seeds(found, lambda j: float(j.clean["speed"].mean()))

@@ -20,7 +20,7 @@ _EXTRAS = {
     "ssl": ("transformers",),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
-    "driving": ("matplotlib",),
+    "driving": ("pillow", "gymnasium"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 

@@ -67,6 +67,7 @@ def test_evaluating_again_gives_the_same_figures(finished, tmp_path):
         assert r.value == pytest.approx(first[r.model, r.metric, r.adversary], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_continues_where_it_was_killed(finished, tmp_path, monkeypatch):
     card, _ = finished
     from sparring.systems.driving import experiment
@@ -126,6 +127,7 @@ def test_another_systems_model_is_refused(finished, tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_planner_is_hardened_by_the_same_command(tmp_path):
     small = (*SMALL, "defender=planner", "rounds=6")
     card, folder = launch("driving", overrides=small, out=tmp_path / "p", quiet=True)
