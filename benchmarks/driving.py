@@ -10,6 +10,7 @@ stopped benchmark goes on where it was. Without SPARRING_DATA the recorded scene
 from __future__ import annotations
 
 import argparse
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Sequence
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     plan = QUICK if chosen.quick else Plan()
     seeds = tuple(range(1 if chosen.quick else chosen.seeds))
-    scratch = chosen.scratch or ROOT / "runs" / "benchmarks" / ("driving-quick" if chosen.quick else "driving")
+    # Another plan has another folder: what was trained under other settings is never taken up.
+    mark = hashlib.sha256(repr(plan).encode()).hexdigest()[:8]
+    scratch = chosen.scratch or ROOT / "runs" / "benchmarks" / f"driving-{mark}"
     world = worlds(scratch, plan)
     found = every(seeds, scratch, plan, chosen.processes)
     rows = [*attackers(found, world.test), *value(found), *held_out(found), *causes(found), *equilibrium(found)]

@@ -35,7 +35,7 @@ EGOS = 4
 def arrays(path: Path) -> Mapping[str, NDArray[Any]]:
     """The arrays of an npz file. Raises `BadInput` for a missing, damaged or pickled one."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error}); give an .npz file of scenes") from None
