@@ -3,15 +3,20 @@ import gzip
 import json
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from sparring.cli import app
 from sparring.errors import BadInput
 from sparring.network import writer
+from sparring.network.generator.attacks import Attack
+from sparring.network.generator.scene import Scene, stage
+from sparring.network.windows import whole
+from sparring.systems.ddos.detect import Watch
 
 RUNNER = CliRunner()
 
@@ -180,3 +185,50 @@ def test_simulate_shows_what_reaches_the_far_end(folder, tmp_path):
 def test_help_teaches():
     done = called("detect", "--help")
     assert "Exit code 0: no attack" in done.output
+
+
+def windows_of(seconds: int, *, rate: float = 40.0):
+    attack = Attack("http flood", start=2.0, seconds=seconds - 2.0, rate=rate, bots=3)
+    h = stage(Scene(float(seconds), rate=10.0, attacks=(attack,)), np.random.default_rng(1)).headers
+    return whole([h])
+
+
+def test_every_alert_of_a_lasting_incident_has_causes_and_few_explanations_are_asked_for(guard, monkeypatch):
+    watch, asked = Watch(guard), []
+    plain = Watch._causes
+    monkeypatch.setattr(Watch, "_causes", lambda self, x, volume: asked.append(1) or plain(self, x, volume))
+    alerts = [a for a in watch.see(windows_of(40)) if a.destination == "203.0.113.1"]
+    assert len(alerts) > 20
+    assert sum(a.fresh for a in alerts) == 1
+    assert all(a.causes for a in alerts)
+    assert len(asked) < len(alerts) / 2
+
+
+def test_rules_are_those_of_the_last_alarm_even_long_after_it(guard):
+    watch = Watch(guard)
+    assert list(watch.see(windows_of(20)))
+    assert watch.rules
+    late = stage(Scene(5.0, rate=2.0), np.random.default_rng(2)).headers
+    quiet = whole([replace(late, time=late.time + 3_600_000_000)])
+    if not list(watch.see(quiet)):
+        assert watch.mitigator.rules == ()
+        assert watch.rules
+
+
+def test_a_growing_capture_is_followed_to_its_end(capture, guard, tmp_path, monkeypatch):
+    """The first half is there at the start, the rest comes while it is waited for."""
+    content, path, waits = capture.read_bytes(), tmp_path / "live.pcap", []
+    path.write_bytes(content[: len(content) // 2 + 7])
+
+    def wait() -> bool:
+        waits.append(len(waits))
+        if len(waits) == 1:
+            with path.open("ab") as stream:
+                stream.write(content[len(content) // 2 + 7 :])
+        return len(waits) < 3
+
+    followed, at_once = Watch(guard), Watch(guard)
+    alerts = list(followed.scan(path, wait))
+    assert [a.record() for a in alerts] == [a.record() for a in at_once.scan(capture)]
+    assert followed.tally.packets == at_once.tally.packets
+    assert len(waits) == 3
