@@ -229,3 +229,18 @@ def test_a_blocked_source_is_let_go_when_nothing_confirms_it_though_others_are(g
         if second == 9:
             assert set(ours.rules[0].sources) == {"10.1.0.7", "10.1.0.9"}
     assert ours.rules[0].sources == ("10.1.0.9",)
+
+
+def test_whoever_forges_a_known_clients_address_does_not_get_it_blocked(guard):
+    """Opening packets in its name, answered with SYN-ACK and reset, are flagged: they speak against nobody known."""
+    ours, memory = Mitigator(guard, expires=60.0), Memory()
+    for second in range(40):
+        port = 5_000 + second
+        h = requests(second, [port])
+        if second >= 10:
+            h = replace(
+                h, flags=np.where(h.source_port == port, SYN, SYN | ACK), payload=np.zeros(len(h), dtype=np.int64)
+            )
+        ours.follow(*judged(guard, h, {port: -1.0 if second < 10 else 3.0}, memory), float(second))
+    assert ours.alarms
+    assert not any(rule.sources for rule in ours.rules)

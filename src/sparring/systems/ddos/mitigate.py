@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.network.flows import ACK, RST, SYN
 from sparring.network.headers import Headers, empty, joined, prefix_of, text
 from sparring.network.windows import Windowed, windowed
 from sparring.systems.ddos.evidence import Evidence
@@ -195,12 +196,14 @@ class Mitigator:
         """Clients whose own running evidence is above the limit that the guard has for a destination's, `(k, 2)`.
 
         A slow attacker is known by the time that it is found, and never sends more than it did: what tells it from a
-        client that was flagged by mistake is that it goes on.
+        client that was flagged by mistake is that it goes on. Only connections that the server acknowledges speak
+        against a client: whoever forges its address gets no further than the handshake.
         """
         client = np.where(flows.server[:, None], flows.source, flows.target)
         address, of = np.unique(client, axis=0, return_inverse=True)
         begin = np.full(len(address), flows.begin[-1] if len(flows) else 0)
-        held = self._suspects.add(begin, address, of.reshape(-1), verdicts.fresh)
+        fresh = np.where(_acknowledged(flows), verdicts.fresh, np.minimum(verdicts.fresh, 0))
+        held = self._suspects.add(begin, address, of.reshape(-1), fresh)
         return address[held > self.guard.limit]
 
     def _sources(
@@ -256,6 +259,14 @@ class Mitigator:
         """Packets on their way to a victim from sources that were not here in quiet times."""
         address, of = np.unique(h.source, axis=0, return_inverse=True)
         return (self._usual(address) < 0)[of.reshape(-1)] & victims.toward(h)
+
+
+def _acknowledged(flows: Windowed) -> Mask:
+    """Tcp flows `(n,)` in which the serving side sent an ACK that neither opens nor resets."""
+    h = flows.headers
+    served = flows.forward != flows.server[flows.flow]
+    told = served & (h.protocol == 6) & ((h.flags & (SYN | RST | ACK)) == ACK)
+    return np.bincount(flows.flow[told], minlength=len(flows)) > 0
 
 
 def _bits(h: Headers, seconds: float) -> float:
