@@ -51,9 +51,14 @@ class Cells:
         return found
 
 
-def options(description: str) -> argparse.Namespace:
+def switches(description: str) -> argparse.ArgumentParser:
     """The switches of a benchmark made of cells: `quick` and `seconds`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a small run that shows that everything works")
     parser.add_argument("--seconds", type=float, help="stop between two cells after that much CPU time, to go on later")
-    return parser.parse_args()
+    return parser
+
+
+def options(description: str) -> argparse.Namespace:
+    """The switches as they were given."""
+    return switches(description).parse_args()
