@@ -6,8 +6,8 @@ on a fifth of the attacked ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -25,7 +25,10 @@ EPS = 0.15
 
 @dataclass(frozen=True)
 class Case:
-    """One model of the bench. `behind` is the undefended model, whose adversarial examples transfer."""
+    """One model of the bench. `behind` is the undefended model, whose adversarial examples transfer.
+
+    With `scores` the checks are given a plain function without a gradient.
+    """
 
     name: str
     model: nn.Module
@@ -34,6 +37,7 @@ class Case:
     behind: nn.Module | None = None
     attack: Attack | None = None
     extra: bool = False
+    scores: bool = False
 
 
 def digits(seed: int = 0) -> tuple[Batch, Batch]:
@@ -307,3 +311,39 @@ def further_honest(data: Batch, test: Batch, *, seed: int, epochs: int) -> Itera
     yield case("probabilities as log-softmax", Defended(hard, None, lambda z: F.log_softmax(z, 1)))
     yield case("8-bit input, straight-through", Defended(hard, straight_through))
     yield case("random noise, EOT", Defended(hard, partial(noisy, sigma=0.05)), attack=EOT(attack=PGD(), draws=10))
+
+
+# Scores alone ---------------------------------------------------------------------------------------------------
+
+
+class ScoresAlone(nn.Module):
+    """What a remote detector gives: the outputs of a model, cut off from its gradient; called as a plain function."""
+
+    def __init__(self, body: nn.Module, answer: Callable[[Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        self.body, self.answer = body, answer
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            out = self.body(x)
+        return out if self.answer is None else self.answer(out)
+
+
+def answers_without_scores(body: nn.Module, detector: nn.Module, test: Batch) -> Iterator[Case]:
+    """Models that give an adversary nothing to search by, examined through their answers alone: must be flagged."""
+
+    def case(name: str, model: nn.Module, on: Batch, behind: nn.Module) -> Case:
+        return Case(name, model.eval(), True, on, behind=behind, extra=True, scores=True)
+
+    parity = even(test)
+    yield case("labels as one-hot answers", ScoresAlone(body, lambda z: F.one_hot(z.argmax(1), 10).float()), test, body)
+    yield case("saturated softmax", ScoresAlone(body, lambda z: F.softmax(1e4 * z, 1)), test, body)
+    yield case("sign of the score", ScoresAlone(detector, torch.sign), parity, detector)
+    yield case("clamped score", ScoresAlone(detector, lambda z: (1e3 * z).clamp(-1, 1)), parity, detector)
+
+
+def honest_scores(cases: Sequence[Case]) -> Iterator[Case]:
+    """The honest models again, by their scores alone: must pass."""
+    for case in cases:
+        if case.attack is None:
+            yield replace(case, name=f"{case.name}, by scores", model=ScoresAlone(case.model).eval(), scores=True)

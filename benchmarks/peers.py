@@ -17,7 +17,14 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv-peers"
 NEEDS = ("torch==2.13.0", "numpy", "scipy", "scikit-learn", "tqdm", "six", "setuptools", "requests", "rich")
-PEERS = ("torchattacks==3.5.1", "adv-lib==0.2.8", "adversarial-robustness-toolbox==1.20.1", "pyautoattack==0.2.0")
+PEERS = (
+    "torchattacks==3.5.1",
+    "adv-lib==0.2.8",
+    "adversarial-robustness-toolbox==1.20.1",
+    "pyautoattack==0.2.0",
+    "foolbox==3.3.4",
+    "eagerpy==0.30.0",
+)
 STAMP = "\n".join((*NEEDS, *PEERS))
 
 
