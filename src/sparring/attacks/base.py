@@ -134,13 +134,18 @@ class Attack(ABC):
             return self.search(oracle, x, y, threat, generator)
         x_adv = x.clone()
         if len(rows):
-            x_adv[rows] = self.search(oracle.view(rows), x[rows], y[rows], threat, generator)
+            found = self.search(oracle.view(rows), *take(rows, x, y), threat, generator)
+            x_adv.index_copy_(0, rows, found)
         return x_adv
 
 
 def compact(keep: Tensor, *tensors: Tensor) -> list[Tensor]:
     """The kept samples of every tensor; `keep` is `(n,)` bool."""
-    rows = keep.nonzero().squeeze(1)
+    return take(keep.nonzero().squeeze(1), *tensors)
+
+
+def take(rows: Tensor, *tensors: Tensor) -> list[Tensor]:
+    """These rows of every tensor: several times as fast as indexing with brackets."""
     return [t.index_select(0, rows) for t in tensors]
 
 

@@ -91,11 +91,22 @@ class Layout:
         noise = torch.rand(n, self.size, generator=generator, device=device)
         return noise.topk(min(max(count, 1), self.size), dim=1).indices.unsqueeze(2)
 
+    def extent(self, share: float) -> int:
+        """How large a block of that share is: its side, or on flat samples how many entries it has."""
+        return min(max(round(share * self.size), 1), self.size) if self.flat else self.side(share)
+
+    def entries(self, extent: int) -> int:
+        """How many entries of a sample such a block changes."""
+        return extent if self.flat else self.channels * extent * extent
+
+    def places(self, n: int, extent: int, *, generator: torch.Generator, device: torch.device) -> Tensor:
+        """The entries of n random blocks, `(n, signs, entries per sign)`."""
+        draw = self.subsets if self.flat else self.squares
+        return draw(n, extent, generator=generator, device=device)
+
     def blocks(self, n: int, share: float, *, generator: torch.Generator, device: torch.device) -> Tensor:
         """The entries that change in this iteration, `(n, signs, entries per sign)`."""
-        if self.flat:
-            return self.subsets(n, round(share * self.size), generator=generator, device=device)
-        return self.squares(n, self.side(share), generator=generator, device=device)
+        return self.places(n, self.extent(share), generator=generator, device=device)
 
 
 def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:

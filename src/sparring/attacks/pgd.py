@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Oracle, compact, worth_compacting
+from sparring.attacks.base import Attack, Oracle, compact, take, worth_compacting
 from sparring.attacks.region import Region
 from sparring.objectives import never
 from sparring.threats.base import ThreatModel
@@ -33,9 +33,9 @@ class PGD(Attack):
             return self._ascend(oracle, self._start(x, threat, generator), x, y, rows, threat)
         best = x.clone()
         for restart in range(self.restarts):
-            clean, target = x[rows], y[rows]
+            clean, target = take(rows, x, y)
             start = self._start(clean, threat, generator)
-            best[rows] = self._ascend(oracle, start, clean, target, rows, threat)
+            best.index_copy_(0, rows, self._ascend(oracle, start, clean, target, rows, threat))
             if restart + 1 < self.restarts:
                 rows = rows[~oracle.score(best[rows], target, rows)[1]]
                 if len(rows) == 0:
@@ -58,7 +58,7 @@ class PGD(Attack):
             if self.active_set and bool(fallen.any()):
                 new = (fallen & ~down).nonzero().squeeze(1)
                 out = torch.empty_like(start) if out is start else out
-                out.index_copy_(0, live[new], x_adv[new])
+                out.index_copy_(0, *take(new, live, x_adv))
                 down |= fallen
                 if worth_compacting(down):
                     kept = ~down
@@ -70,7 +70,7 @@ class PGD(Attack):
         if out is start:
             return x_adv
         standing = (~down).nonzero().squeeze(1)
-        return out.index_copy_(0, live[standing], x_adv[standing])
+        return out.index_copy_(0, *take(standing, live, x_adv))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,9 @@ class Region:
     def keep(self, kept: Tensor) -> None:
         """Drop the other samples."""
         self._signs = None
-        self.x, *ends = compact(kept, self.x, *(self.ends or ()))
-        if self.ends is not None:
-            self.ends = ends[0], ends[1]
+        if self.ends is None:
+            self.x = compact(kept, self.x)[0]
+        else:
+            low, high, *x = compact(kept, *self.ends, *([] if type(self.threat) is LInf else [self.x]))
+            self.ends = low, high
+            self.x = x[0] if x else self.x[: len(low)]  # a sign step reads nothing of it but its shape

@@ -12,12 +12,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, Oracle, compact
+from sparring.attacks.base import Attack, Oracle, take
 from sparring.attacks.blocks import Change, Layout, share_at, signs
 from sparring.attacks.windows import WindowMoves
 from sparring.objectives import Objective, margin
 from sparring.threats.base import ThreatModel, flat
 from sparring.threats.lp import L1, L2, LInf
+
+_DRAWN = 1 << 15
+"""Entries that are drawn at once."""
 
 
 class Moves(Protocol):
@@ -26,6 +29,9 @@ class Moves(Protocol):
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor: ...
 
     def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change: ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Only the samples in these places are left."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +62,20 @@ class Square(Attack):
         out = best.clone()
         for iteration in range(self.queries - 1):
             if self.active_set and bool(fallen.any()):
-                out[rows[fallen]] = best[fallen]
-                rows, best, clean, y, value = compact(~fallen, rows, best, clean, y, value)
-                if len(rows) == 0:
-                    break
+                down, kept = fallen.nonzero().squeeze(1), (~fallen).nonzero().squeeze(1)
+                out.index_copy_(0, *take(down, rows, best))
+                if len(kept) == 0:
+                    return out.reshape(x.shape)
+                rows, best, clean, y, value = take(kept, rows, best, clean, y, value)
+                moves.keep(kept)
             share = share_at(iteration, self.share, self.queries if self.rescale else None)
             change = moves.propose(best, clean, share, generator)
             undo = change.make(best)
             new, fallen = oracle.score(best.reshape(-1, *shape), y, rows)
             better = (new > value) | fallen if self.active_set else new > value
             change.settle(best, undo, better)
-            value = torch.where(better, new, value)
-        out[rows] = best
-        return out.reshape(x.shape)
+            value = torch.maximum(value, new)
+        return out.index_copy_(0, rows, best).reshape(x.shape)
 
 
 def _moves(threat: ThreatModel, x: Tensor) -> Moves:
@@ -80,25 +87,47 @@ def _moves(threat: ThreatModel, x: Tensor) -> Moves:
     return _MemberMoves(threat, layout, x.shape[1:])
 
 
-@dataclass(frozen=True)
 class _SignMoves:
-    """L∞: vertical stripes of ±eps at first, then blocks of ±eps with one sign for each channel."""
+    """L∞: vertical stripes of ±eps at first, then blocks of ±eps with one sign for each channel.
 
-    threat: LInf
-    layout: Layout
+    Blocks and signs of equal size are drawn for many iterations at once, and both ends of every entry's interval are
+    computed once, so that an iteration is one look-up.
+    """
+
+    def __init__(self, threat: LInf, layout: Layout) -> None:
+        self.threat, self.layout = threat, layout
+        self.side, self.left = 0, 0
+        self.ends, self.blocks, self.moves = (torch.empty(0) for _ in range(3))
 
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        self.ends = torch.cat([self.threat.project(x + way * self.threat.eps, x) for way in (-1, 1)], dim=1)
         c, h, w = self.layout.channels, self.layout.height, self.layout.width
         stripes = signs((len(x), c, 1, w), x, generator).expand(-1, -1, h, -1).reshape(x.shape)
         return self.threat.project(x + self.threat.eps * stripes, x)
 
     def propose(self, best: Tensor, x: Tensor, share: float, generator: torch.Generator) -> Change:
-        block = self.layout.blocks(len(x), share, generator=generator, device=x.device)
-        sign = signs((*block.shape[:2], 1), x, generator)
-        entries = block.reshape(len(x), -1)
-        clean = x.gather(1, entries)
-        pushed = self.threat.project(clean + (self.threat.eps * sign).expand(block.shape).reshape(clean.shape), clean)
-        return Change(entries, pushed)
+        side = self.layout.extent(share)
+        if self.left == 0 or side != self.side:
+            self._draw(len(x), side, generator, x.device)
+        self.left -= 1
+        entries = self.blocks[self.left]
+        return Change(entries, self.ends.gather(1, entries + self.moves[self.left]))
+
+    def keep(self, rows: Tensor) -> None:
+        self.ends = self.ends.index_select(0, rows)
+        if self.left:
+            drawn = self.blocks[: self.left], self.moves[: self.left]
+            self.blocks, self.moves = (t.index_select(1, rows) for t in drawn)
+
+    def _draw(self, n: int, side: int, generator: torch.Generator, device: torch.device) -> None:
+        """The entries `(k, n, e)` of the next k iterations, and what leads from them to the drawn end."""
+        layout = self.layout
+        k = max(1, _DRAWN // (n * layout.entries(side)))
+        block = layout.places(k * n, side, generator=generator, device=device)
+        upper = torch.randint(0, 2, (*block.shape[:2], 1), generator=generator, device=device) * layout.size
+        self.side, self.left = side, k
+        self.blocks = block.reshape(k, n, -1)
+        self.moves = upper.expand(block.shape).reshape(k, n, -1)
 
 
 @dataclass(frozen=True)
@@ -108,6 +137,8 @@ class _MemberMoves:
     threat: ThreatModel
     layout: Layout
     shape: torch.Size
+
+    def keep(self, rows: Tensor) -> None: ...
 
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         return flat(self.threat.sample(x.reshape(-1, *self.shape), generator=generator))

@@ -46,6 +46,8 @@ class WindowMoves:
     threat: L2 | L1
     layout: Layout
 
+    def keep(self, rows: Tensor) -> None: ...
+
     def _norm(self, delta: Tensor) -> Tensor:
         """The threat's norm over the last dimension, kept."""
         if isinstance(self.threat, L2):
