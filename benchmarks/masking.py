@@ -1,3 +1,4 @@
+# pyright: basic
 """The masking bench: broken defences that a naive attack calls robust, and honest models that must pass.
 
     python benchmarks/masking.py [--quick] [--seconds S]
@@ -180,7 +181,7 @@ def silence(told: dict[str, dict[str, float]], group: Sequence[Result]) -> dict[
 
 
 def main() -> int:
-    chosen = options(__doc__)
+    chosen = options(__doc__ or "")
     quick = chosen.quick
     torch.set_num_threads(1)
     seeds, found, told = ([0] if quick else [0, 1, 2]), list[Result](), dict[str, dict[str, float]]()

@@ -1,3 +1,4 @@
+# pyright: basic
 """The models of the masking bench: broken defences around one honest model, and honest models of many kinds.
 
 The task is scikit-learn's digits under L∞ 0.15: a plainly trained network is right on 98 % of the clean images and
@@ -205,12 +206,12 @@ class Detached(nn.Module):
 class RandomActivation(nn.Module):
     """Hidden units are switched off at random in evaluation too (stochastic activation pruning's idea)."""
 
-    def __init__(self, body: nn.Sequential, rate: float = 0.3) -> None:
+    def __init__(self, body: nn.Module, rate: float = 0.3) -> None:
         super().__init__()
         self.body, self.rate = body, rate
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.body:
+        for layer in self.body.children():
             x = layer(x)
             if isinstance(layer, nn.ReLU):
                 x = F.dropout(x, self.rate, training=True)

@@ -9,10 +9,12 @@ log in the course of the attack.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import peers
@@ -44,13 +46,17 @@ def libraries() -> dict[str, Library]:
     peers.borrow()
     peers.stand_in("torchvision", "torchvision.transforms", "torchvision.transforms.functional", "torchvision.models")
     peers.stand_in("visdom")
-    import adv_lib.attacks
-    import foolbox
-    import pyautoattack
-    import torchattacks
-    from art.attacks.evasion import ProjectedGradientDescentPyTorch
-    from art.estimators.classification import PyTorchClassifier
-
+    adv_lib, foolbox, pyautoattack, torchattacks, evasion, classification = (
+        cast(Any, importlib.import_module(name))
+        for name in (
+            "adv_lib.attacks",
+            "foolbox",
+            "pyautoattack",
+            "torchattacks",
+            "art.attacks.evasion",
+            "art.estimators.classification",
+        )
+    )
     step = 2.5 / STEPS
 
     def by_torchattacks(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -62,15 +68,15 @@ def libraries() -> dict[str, Library]:
 
     def by_art(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         classes = model(x[:1]).shape[1]
-        estimator = PyTorchClassifier(
+        estimator = classification.PyTorchClassifier(
             model, nn.CrossEntropyLoss(), tuple(x.shape[1:]), classes, clip_values=(0.0, 1.0), device_type="cpu"
         )
         options = {"eps": EPS, "eps_step": step * EPS, "max_iter": STEPS, "num_random_init": 1, "verbose": False}
-        attack = ProjectedGradientDescentPyTorch(estimator, batch_size=len(x), **options)
+        attack = evasion.ProjectedGradientDescentPyTorch(estimator, batch_size=len(x), **options)
         return torch.from_numpy(attack.generate(x.numpy(), y.numpy()))
 
     def by_adv_lib(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        return adv_lib.attacks.pgd_linf(model, x, y, EPS, steps=STEPS, relative_step_size=step)
+        return adv_lib.pgd_linf(model, x, y, EPS, steps=STEPS, relative_step_size=step)
 
     def by_autoattack(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         attack = pyautoattack.AutoAttack(model, eps=EPS, norm="Linf", seed=0, version="standard")

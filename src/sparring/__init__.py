@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sparring.attacks import ConstrainedSearch as ConstrainedSearch
     from sparring.attacks import DecisionSearch as DecisionSearch
     from sparring.attacks import FABTargeted as FABTargeted
+    from sparring.attacks import HopSkipJump as HopSkipJump
     from sparring.attacks import Square as Square
     from sparring.attacks import StandardEnsemble as StandardEnsemble
     from sparring.attacks import Transfer as Transfer
@@ -105,6 +106,7 @@ _HOME = {
     "Game": "game",
     "GradientReversal": "strategies",
     "Guided": "strategies",
+    "HopSkipJump": "attacks",
     "Integer": "threats",
     "Intersection": "threats",
     "L1": "threats",

@@ -21,10 +21,12 @@ from sparring.attacks.standard import StandardEnsemble
 from sparring.engine.environment import environment
 from sparring.engine.run import Run
 from sparring.engine.streams import generator_for
+from sparring.evaluation.certificates import certify
 from sparring.evaluation.figures import evaluation_rows, radius_curve
-from sparring.evaluation.masking import diagnose
-from sparring.evaluation.protocol import Adversary, evaluate, fingerprint
-from sparring.evaluation.scorecard import Check, Curve, Data, Row, Scorecard, Verdict
+from sparring.evaluation.masking import diagnose, verdict
+from sparring.evaluation.protocol import Adversary, CertificateBroken, Proof, evaluate, fingerprint
+from sparring.evaluation.scorecard import Check, Curve, Data, Row, Scorecard, Series, Verdict
+from sparring.evaluation.statistics import Estimate, proportion
 from sparring.game import Batch, Game, Strategy, Task
 from sparring.objectives import Objective, cross_entropy, dlr, misclassified
 from sparring.strategies.pgd_at import PGDAT
@@ -128,6 +130,10 @@ def assess(
 
     `models` maps names to models: modules, or functions that only give scores. Every figure comes with its interval;
     every model's verdict comes from the checks of `diagnose`. `sparring.report.write` makes the page of it.
+
+    Where every layer of a module has a rule for interval bounds, the share that they prove stands beside the attacks'
+    figures, which it may never exceed (`CertificateBroken` otherwise); the verdict is "certified" where both agree on
+    every sample.
     """
     start = time.monotonic()
     batch = _tensors(batch)
@@ -136,12 +142,14 @@ def assess(
     checks: list[Check] = []
     verdicts: list[Verdict] = []
     for name, model in models.items():
-        found = evaluate(model, batch, players, generator=generator_for(seed, "attack"))
+        proofs = proofs_of(model, batch, threat)
+        found = evaluate(model, batch, players, generator=generator_for(seed, "attack"), proofs=proofs)
         rows += evaluation_rows(found, model=name, seeds=(seed,))
         attack = None if isinstance(model, nn.Module) else players[-1].attack
         diagnosis = diagnose(model, batch, threat, attack=attack, generator=generator_for(seed, "checks"), name=name)
         checks += diagnosis.checks
-        verdicts.append(diagnosis.verdict)
+        tight = any(bool(torch.equal(proof.certified, found.worst())) for proof in proofs)
+        verdicts.append(verdict(name, diagnosis.checks, certified=tight))
     return Scorecard(
         system="own",
         title=title,
@@ -176,4 +184,31 @@ def _curves(
     if not modules or not radii:
         return ()
     ladder = Adversary(name="APGD", attack=APGD(steps=50), threat=threat)
-    return (radius_curve(modules, batch, ladder, radii, generator=generator_for(seed, "curve")),)
+    curve = radius_curve(modules, batch, ladder, radii, generator=generator_for(seed, "curve"))
+    proved = [_proved(f"{s.label}, certified", modules[s.label], batch, threat, s) for s in curve.series]
+    return (curve.model_copy(update={"series": (*curve.series, *(s for s in proved if s is not None))}),)
+
+
+def proofs_of(model: Model, batch: Batch, threat: ThreatModel) -> tuple[Proof, ...]:
+    """Interval bounds of a module; nothing where a layer has no rule, or the threat no box around it."""
+    if not isinstance(model, nn.Module):
+        return ()
+    try:
+        return (certify(model, *batch, threat),)
+    except TypeError:
+        return ()
+
+
+def _proved(label: str, model: Model, batch: Batch, threat: ThreatModel, attacked: Series) -> Series | None:
+    """The share proved at each radius of a curve under attack, which it must stay below."""
+    shares: list[Estimate] = []
+    for radius, upper in zip(attacked.x, attacked.y, strict=True):
+        proofs = proofs_of(model, batch, threat.scaled(radius / threat.radius) if threat.radius else threat)
+        if not proofs:
+            return None
+        share = proportion(proofs[0].certified.cpu().numpy())
+        if share.value > upper:
+            raise CertificateBroken(f"{label}: {share.value:.4f} at radius {radius:g}, above the attacked {upper:.4f}")
+        shares.append(share)
+    ends = tuple(s.interval[0] for s in shares), tuple(s.interval[1] for s in shares)
+    return Series(label=label, x=attacked.x, y=tuple(s.value for s in shares), low=ends[0], high=ends[1])

@@ -6,7 +6,7 @@ from tests.attacks.models import Counting, Fortress, Linear, points, seeded
 from torch import Tensor
 
 from sparring.attacks import APGD, DecisionSearch
-from sparring.attacks.decision import wrong_decision
+from sparring.attacks.interview import wrong_decision
 from sparring.objectives import margin
 from sparring.threats import L1, L2, Integer, Intersection, LInf
 

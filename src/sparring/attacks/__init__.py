@@ -6,6 +6,7 @@ from sparring.attacks.bpda import BPDA
 from sparring.attacks.decision import DecisionSearch
 from sparring.attacks.eot import EOT
 from sparring.attacks.fab import FAB, FABTargeted
+from sparring.attacks.hopskipjump import HopSkipJump
 from sparring.attacks.minimum_norm import DDN, FMN
 from sparring.attacks.pgd import FGSM, PGD
 from sparring.attacks.search import ConstrainedSearch
@@ -30,6 +31,7 @@ __all__ = [
     "ConstrainedSearch",
     "DecisionSearch",
     "FABTargeted",
+    "HopSkipJump",
     "Model",
     "NonFinite",
     "Oracle",

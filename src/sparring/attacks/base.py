@@ -134,8 +134,8 @@ class Attack(ABC):
             return self.search(oracle, x, y, threat, generator)
         x_adv = x.clone()
         if len(rows):
-            found = self.search(oracle.view(rows), *take(rows, x, y), threat, generator)
-            x_adv.index_copy_(0, rows, found)
+            standing, target = take(rows, x, y)
+            x_adv.index_copy_(0, rows, self.search(oracle.view(rows), standing, target, threat, generator))
         return x_adv
 
 

@@ -9,23 +9,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sparring.attacks.base import Attack, AttackResult, Model, Oracle
-from sparring.objectives import Criterion, Objective, misclassified
+from sparring.attacks.base import Oracle
+from sparring.attacks.interview import DecisionAttack, Interview
 from sparring.threats.base import ThreatModel, flat
-from sparring.typed import integers, norm, unique
+from sparring.typed import norm
 
 _HALVINGS, _STEPS = 8, 5
 
 
-def wrong_decision(outputs: Tensor, target: Tensor) -> Tensor:
-    """True where the decision is wrong: integer or bool outputs `(n,)` are labels, others are logits."""
-    if outputs.is_floating_point():
-        return misclassified(outputs, target)
-    return outputs.reshape(-1).long() != target.reshape(-1).long()
-
-
 @dataclass(frozen=True, kw_only=True)
-class DecisionSearch(Attack):
+class DecisionSearch(DecisionAttack):
     """A decision-only attack within any threat, after HopSkipJump (Chen, Jordan & Wainwright, IEEE S&P 2020).
 
     Only `criterion` is read from the model's answers, which may be labels. A sample is first asked about random
@@ -33,11 +26,9 @@ class DecisionSearch(Attack):
     threats, 2 to `reach` times the radius. From a wrong answer outside, each round: a binary search towards the input;
     the point's projection into the threat; an estimate of the boundary's normal from `directions` random neighbours;
     the full step from the input along it; a step away from the boundary. What is left of the budget asks random
-    members. A sample that stands to the end costs exactly `queries` forward passes. The result's objective is 1 where
-    the adversary won, else 0; the call's objective is not used.
+    members. A sample that stands to the end costs exactly `queries` forward passes.
     """
 
-    criterion: Criterion = wrong_decision
     queries: int = 1000
     directions: int = 32
     reach: float = 16.0
@@ -48,7 +39,7 @@ class DecisionSearch(Attack):
             raise ValueError("queries must be at least 1, directions at least 2 and reach at least 1")
 
     def search(self, oracle: Oracle, x: Tensor, y: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        ask = _Interview(oracle, x, y, self.queries)
+        ask = Interview(oracle, x, y, self.queries)
         ask.members(threat, min(self.directions, self.queries), generator)
         outside = self._far(ask, threat, generator)
         wide = threat.scaled(self.reach)
@@ -65,7 +56,7 @@ class DecisionSearch(Attack):
     def _round_cost(self) -> int:
         return _HALVINGS + 1 + self.directions + 1 + _STEPS
 
-    def _far(self, ask: _Interview, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+    def _far(self, ask: Interview, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         """A wrong answer beyond the threat for as many samples as have one; `ask.located` tells which."""
         outside = ask.x.clone()
         for candidates in self._far_candidates(ask.x, threat, generator):
@@ -91,7 +82,7 @@ class DecisionSearch(Attack):
 
     def _round(
         self,
-        ask: _Interview,
+        ask: Interview,
         rows: Tensor,
         point: Tensor,
         threat: ThreatModel,
@@ -116,7 +107,7 @@ class DecisionSearch(Attack):
         away = tried[torch.arange(len(x), device=x.device), first]
         return torch.where(wrong.any(1).reshape(-1, *[1] * (x.ndim - 1)), away, point)
 
-    def _towards_input(self, ask: _Interview, rows: Tensor, point: Tensor, wide: ThreatModel) -> Tensor:
+    def _towards_input(self, ask: Interview, rows: Tensor, point: Tensor, wide: ThreatModel) -> Tensor:
         """Binary search on the segment from the input to a wrong answer: the nearest wrong answer met."""
         x = ask.x[rows]
         low, high = x, point
@@ -127,7 +118,7 @@ class DecisionSearch(Attack):
         return high
 
     def _normal(
-        self, ask: _Interview, rows: Tensor, point: Tensor, wide: ThreatModel, generator: torch.Generator
+        self, ask: Interview, rows: Tensor, point: Tensor, wide: ThreatModel, generator: torch.Generator
     ) -> Tensor:
         """Monte Carlo estimate of the boundary's normal: mean of (answer - mean answer) times the move."""
         x, k = ask.x[rows], self.directions
@@ -140,56 +131,6 @@ class DecisionSearch(Attack):
         moved = tried - point.unsqueeze(1)
         same = (weight == 0).all(1)
         return torch.where(same, answer.mean(1).reshape(same.shape) * moved.mean(1), (weight * moved).mean(1))
-
-    def __call__(
-        self,
-        model: Model,
-        batch: tuple[Tensor, Tensor],
-        threat: ThreatModel,
-        *,
-        objective: Objective | None = None,
-        generator: torch.Generator,
-    ) -> AttackResult:
-        """Attack a batch; `objective` is accepted for the common signature and not used."""
-
-        def won(outputs: Tensor, target: Tensor) -> Tensor:
-            return self.criterion(outputs, target).float()
-
-        return super().__call__(model, batch, threat, objective=won, generator=generator)
-
-
-class _Interview:
-    """Questions to the model: the budget `left` of each sample, and the wrong answers found inside the threat."""
-
-    def __init__(self, oracle: Oracle, x: Tensor, y: Tensor, budget: int) -> None:
-        self.oracle, self.x, self.y = oracle, x, y
-        self.left = torch.full((len(x),), budget, device=x.device)
-        self.open = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        self.located = torch.zeros_like(self.open)
-        self.found = x.clone()
-
-    def __call__(self, points: Tensor, rows: Tensor, *, inside: bool = False) -> Tensor:
-        """Whether the answers at `points` `(m, k, *sample)` are wrong, `(m, k)`; `inside` ones end the search."""
-        m, k = points.shape[:2]
-        who = rows.repeat_interleave(k)
-        out = self.oracle.outputs(points.reshape(m * k, *points.shape[2:]), who)
-        wrong = self.oracle.criterion(out, self.y[who]).reshape(m, k)
-        self.left[rows] -= k
-        if inside:
-            hit = wrong.any(1) & self.open[rows]
-            winner = points[torch.arange(m, device=rows.device), wrong.int().argmax(1)]
-            self.found[rows[hit]] = winner[hit]
-            self.open[rows[hit]] = False
-        return wrong
-
-    def members(self, threat: ThreatModel, count: int, generator: torch.Generator) -> None:
-        """Ask every open sample about up to `count` random members of the threat."""
-        rows = (self.open & (self.left > 0)).nonzero().squeeze(1)
-        for left in integers(unique(self.left[rows].clamp_max(count))):
-            group = rows[self.left[rows].clamp_max(count) == left]
-            many = self.x[group].repeat_interleave(left, dim=0)
-            points = threat.sample(many, generator=generator).reshape(len(group), left, *self.x.shape[1:])
-            self(points, group, inside=True)
 
 
 def _project(threat: ThreatModel, points: Tensor, x: Tensor) -> Tensor:

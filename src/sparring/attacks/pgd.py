@@ -58,7 +58,7 @@ class PGD(Attack):
             if self.active_set and bool(fallen.any()):
                 new = (fallen & ~down).nonzero().squeeze(1)
                 out = torch.empty_like(start) if out is start else out
-                out.index_copy_(0, *take(new, live, x_adv))
+                out.index_copy_(0, live.index_select(0, new), x_adv.index_select(0, new))
                 down |= fallen
                 if worth_compacting(down):
                     kept = ~down
@@ -70,7 +70,7 @@ class PGD(Attack):
         if out is start:
             return x_adv
         standing = (~down).nonzero().squeeze(1)
-        return out.index_copy_(0, *take(standing, live, x_adv))
+        return out.index_copy_(0, live.index_select(0, standing), x_adv.index_select(0, standing))
 
 
 @dataclass(frozen=True, kw_only=True)

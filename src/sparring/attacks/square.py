@@ -63,7 +63,7 @@ class Square(Attack):
         for iteration in range(self.queries - 1):
             if self.active_set and bool(fallen.any()):
                 down, kept = fallen.nonzero().squeeze(1), (~fallen).nonzero().squeeze(1)
-                out.index_copy_(0, *take(down, rows, best))
+                out.index_copy_(0, rows.index_select(0, down), best.index_select(0, down))
                 if len(kept) == 0:
                     return out.reshape(x.shape)
                 rows, best, clean, y, value = take(kept, rows, best, clean, y, value)
@@ -97,7 +97,7 @@ class _SignMoves:
     def __init__(self, threat: LInf, layout: Layout) -> None:
         self.threat, self.layout = threat, layout
         self.side, self.left = 0, 0
-        self.ends, self.blocks, self.moves = (torch.empty(0) for _ in range(3))
+        self.ends = self.blocks = self.moves = torch.empty(0)
 
     def start(self, x: Tensor, generator: torch.Generator) -> Tensor:
         self.ends = torch.cat([self.threat.project(x + way * self.threat.eps, x) for way in (-1, 1)], dim=1)
@@ -116,8 +116,8 @@ class _SignMoves:
     def keep(self, rows: Tensor) -> None:
         self.ends = self.ends.index_select(0, rows)
         if self.left:
-            drawn = self.blocks[: self.left], self.moves[: self.left]
-            self.blocks, self.moves = (t.index_select(1, rows) for t in drawn)
+            self.blocks = self.blocks[: self.left].index_select(1, rows)
+            self.moves = self.moves[: self.left].index_select(1, rows)
 
     def _draw(self, n: int, side: int, generator: torch.Generator, device: torch.device) -> None:
         """The entries `(k, n, e)` of the next k iterations, and what leads from them to the drawn end."""
