@@ -85,7 +85,8 @@ class FGSM(Attack):
         oracle.watch(grad)
         x_adv = threat.project(torch.add(x, threat.steepest(grad, x, x), alpha=threat.radius), x)
         if self.active_set and bool(fallen.any()):
-            x_adv[fallen] = x[fallen]
+            down = fallen.nonzero().squeeze(1)
+            x_adv.index_copy_(0, down, x.index_select(0, down))
         return x_adv
 
     def _search_standing(

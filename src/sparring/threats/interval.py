@@ -30,10 +30,12 @@ class Interval(ABC):
         return torch.clamp(x_adv, *self.limits(x))
 
     def violation(self, x_adv: Tensor, x: Tensor) -> Tensor:
-        near = self.project(x_adv, x)
-        if not bool((near != x_adv).any()):  # the usual case; a NaN equals nothing
-            return x.new_zeros(len(x), dtype=torch.float32)
-        return distance(largest(x_adv - near))
+        beyond = x_adv - self.project(x_adv, x)
+        if beyond.numel():
+            low, high = beyond.aminmax()
+            if bool((low == 0) & (high == 0)):  # the usual case; a NaN equals nothing
+                return x.new_zeros(len(x), dtype=torch.float32)
+        return distance(largest(beyond))
 
 
 class _Rule(Interval):
