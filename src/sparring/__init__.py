@@ -184,6 +184,7 @@ __all__ = [
     "Game",
     "GradientReversal",
     "Guided",
+    "HopSkipJump",
     "Integer",
     "Intersection",
     "LInf",

@@ -83,7 +83,7 @@ def test_labels_alone_are_enough_and_the_same_seed_gives_the_same_points() -> No
 
 
 @pytest.mark.parametrize(("options", "match"), [({"queries": 0}, "queries"), ({"directions": 1}, "directions")])
-def test_budgets_that_make_no_sense_are_refused(options: dict[str, int], match: str) -> None:
+def test_budgets_that_make_no_sense_are_refused(options: dict[str, Any], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         HopSkipJump(**options)
 

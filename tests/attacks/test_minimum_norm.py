@@ -1,3 +1,4 @@
+# pyright: basic
 """Minimum-norm attacks on models whose nearest boundary is known."""
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from sparring.threats import L1, L2, LInf
 FAR = {"linf": LInf(50.0), "l2": L2(200.0), "l1": L1(1000.0)}
 
 
-def nearest(model: Linear, x: torch.Tensor, y: torch.Tensor, norm: str) -> torch.Tensor:
+def nearest(model: nn.Module, x: torch.Tensor, y: torch.Tensor, norm: str) -> torch.Tensor:
     """The distance to the nearest hyperplane between two classes, in closed form."""
-    weight, z = model.weight if hasattr(model, "weight") else next(model.parameters()), model(x)
+    weight, z = next(model.parameters()), model(x)
     gap = z.gather(1, y[:, None]) - z
     apart = weight.unsqueeze(0) - weight[y].unsqueeze(1)
     dual = {"linf": apart.abs().sum(2), "l2": apart.norm(dim=2), "l1": apart.abs().amax(2)}[norm]
@@ -91,3 +92,24 @@ def test_changes_are_cut_to_the_ball(norm) -> None:
     for i in range(20):
         zero = torch.zeros(1, 9, dtype=torch.float64)
         torch.testing.assert_close(cut[i : i + 1], threat(float(eps[i])).project(delta[i : i + 1], zero))
+
+
+class Bent(nn.Module):
+    """Ten classes of a random ReLU net: boundaries with corners, behind which the linear estimate circles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        g = torch.Generator().manual_seed(3)
+        self.first = nn.Parameter(torch.randn(32, 64, generator=g) / 8)
+        self.last = nn.Parameter(torch.randn(10, 32, generator=g) / 32**0.5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x @ self.first.T).relu() @ self.last.T
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_boundary_with_corners_is_reached_from_every_sample(norm: str) -> None:
+    model, x = Bent(), torch.rand(40, 64, generator=seeded())
+    y = model(x).argmax(1)
+    result = FMN(steps=100, active_set=False)(model, (x, y), FAR[norm], generator=seeded())
+    assert float(result.success.double().mean()) == 1.0

@@ -110,8 +110,10 @@ class FMN(_Shrinking):
     """Fast minimum norm (algorithm 1), for `LInf`, `L2` and `L1`.
 
     Until a wrong decision is met the sphere's radius is the linear estimate of the boundary's distance,
-    ||at - x|| + |margin| / ||gradient||*; from then on it shrinks by the share γ after a wrong decision and grows by
-    it after a right one, γ falling from `gamma` to 0.001 along a cosine, and never beyond the nearest wrong point.
+    ||at - x|| + |margin| / ||gradient||*, but at least γ wider than the last one: the estimate alone can circle below a
+    bent boundary for ever and call a sample robust (our departure from the paper). From then on it shrinks by the share
+    γ after a wrong decision and grows by it after a right one, γ falling from `gamma` to 0.001 along a cosine, and
+    never beyond the nearest wrong point.
     The step, a Euclidean one, falls from `step_size` to a hundredth of it.
     """
 
@@ -125,7 +127,8 @@ class FMN(_Shrinking):
         known = torch.isfinite(live.distance)
         estimate = here + gap.abs() / dual_length(grad, norm).clamp_min(_TINY)
         shrunk = torch.minimum(live.eps * (1 - gamma), live.distance)
-        grown = torch.where(known, live.eps * (1 + gamma), estimate)
+        wider = live.eps * (1 + gamma)
+        grown = torch.where(known, wider, torch.maximum(estimate, torch.where(torch.isinf(wider), 0, wider)))
         live.eps = torch.where(fallen, torch.where(torch.isinf(live.eps), live.distance, shrunk), grown)
         live.eps = live.eps.clamp_max(torch.where(known, live.distance, torch.finfo(live.eps.dtype).max / 4))
         moved = live.at + size * unit_l2(grad) - live.x
