@@ -44,3 +44,47 @@ def test_an_uninstalled_tracker_says_what_to_install(
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BadInput, match=rf"needs the package {package}: pip install 'sparring\[track\]'"):
         tracker(name, tmp_path)
+
+
+def logged(folder: Path, name: str) -> Path:
+    """A run of three steps through one real tracker."""
+    run = Run(folder / "mine", 0, track=(name,))
+    for step, loss in enumerate((0.5, 0.25, 0.125)):
+        run.log({"loss": loss}, name="hardened", step=step)
+    run.close()
+    return folder / "mine"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorboard_reads_back_what_was_logged(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events: Any = EventAccumulator(str(logged(tmp_path, "tensorboard") / "tensorboard"))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("hardened/loss")] == [(0, 0.5), (1, 0.25), (2, 0.125)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_reads_back_what_was_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow: Any = pytest.importorskip("mlflow", reason="MLflow is not installed")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "tracked").as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.chdir(tmp_path)
+    logged(tmp_path, "mlflow")
+    client = mlflow.MlflowClient((tmp_path / "tracked").as_uri())
+    (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    history = client.get_metric_history(run.info.run_id, "hardened/loss")
+    assert run.info.run_name == "mine"
+    assert [(m.step, m.value) for m in history] == [(0, 0.5), (1, 0.25), (2, 0.125)]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_wandb_writes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb", reason="W&B is not installed")
+    for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_DATA_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    folder = logged(tmp_path, "wandb")
+    (written,) = (folder / "wandb").glob("offline-run-*/run-mine.wandb")
+    assert written.stat().st_size > 0
+    assert (folder / "metrics.jsonl").read_text().count("loss") == 3
