@@ -1,3 +1,4 @@
+# pyright: basic
 """Trackers: what they are told, without the services themselves."""
 
 import sys
@@ -57,10 +58,9 @@ def logged(folder: Path, name: str) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 def test_tensorboard_reads_back_what_was_logged(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="TensorBoard is not installed")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events: Any = EventAccumulator(str(logged(tmp_path, "tensorboard") / "tensorboard"))
+    place = "tensorboard.backend.event_processing.event_accumulator"
+    reader: Any = pytest.importorskip(place, reason="TensorBoard is not installed")
+    events = reader.EventAccumulator(str(logged(tmp_path, "tensorboard") / "tensorboard"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("hardened/loss")] == [(0, 0.5), (1, 0.25), (2, 0.125)]
 
