@@ -26,8 +26,8 @@ LIMITS = {"50 packets/s a source": Limits(50.0), "10 packets/s a source": Limits
 
 
 def busiest(h: Headers) -> int:
-    """The IPv4 address that most bits go to."""
-    four = ~h.v6
+    """The IPv4 address that most bits go to while the attack lasts: a victim without users could as well be cut off."""
+    four = ~h.v6 & (h.time >= START * 1e6)
     address, of = np.unique(h.target[four, 1] & np.uint64(0xFFFFFFFF), return_inverse=True)
     return int(address[np.argmax(np.bincount(of, h.size[four]))])
 
@@ -54,6 +54,10 @@ def measured(guard: Guard, real: Captures, seed: int, quick: bool) -> dict[str, 
     worst, _, history = worst_shape(net, goodput, 2 if quick else 14, np.random.default_rng(seed))
     out |= _told("worst", trial("worst", worst), net.victim)
     out["worst shape"], out["shapes tried"] = described(worst), float(len(history))
+    shapes = [mixed(quiet, toward(opening, seed, net.bits)) for opening in net.openings()]
+    out["openings: users' packets blocked"] = max(
+        carry(h, bad, link, Mitigator(guard, link.capacity)).benign_blocked() for h, bad in shapes
+    )
     calm = carry(quiet, np.zeros(len(quiet), dtype=bool), link, Mitigator(guard, link.capacity))
     out["quiet: users' packets blocked"] = calm.benign_blocked()
     return out | _crowd(guard, quiet, link, seed)
