@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from driving_bars import attackers, causes, certificates, equilibrium, held_out, planner, value
+from driving_bars import attackers, causes, certificates, equilibrium, held_out, planner, tabular, value
 from driving_cells import QUICK, Plan, Seed, one, worlds
 from form import write
 
@@ -40,7 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scratch = chosen.scratch or ROOT / "runs" / "benchmarks" / f"driving-{mark}"
     world = worlds(scratch, plan)
     found = every(seeds, scratch, plan, chosen.processes)
-    rows = [*attackers(found, world.test), *value(found), *held_out(found), *causes(found), *equilibrium(found)]
+    rows = [
+        tabular(found, world.test),
+        *attackers(found, world.test),
+        *value(found),
+        *held_out(found),
+        *causes(found),
+        *equilibrium(found),
+    ]
     rows += [*certificates(found, world.test), *planner(found)]
     command = "SPARRING_DATA=FOLDER python benchmarks/driving.py" + (" --quick" if chosen.quick else "")
     recorded = "; NGSIM (train US-101, test Lankershim and Peachtree); KING's attacks" if world.king else ""

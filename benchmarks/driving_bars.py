@@ -11,12 +11,14 @@ from form import Bar
 
 from sparring.evaluation.statistics import bootstrap, paired_difference
 from sparring.proposals import gibbs
+from sparring.systems.driving.adversary import Learning
 from sparring.systems.driving.arena import Judged, area
 from sparring.systems.driving.attacks import BUDGETS
 from sparring.systems.driving.certificate import bound, violations
-from sparring.systems.driving.response import prior
+from sparring.systems.driving.response import allowed, prior
 from sparring.systems.driving.scenes import Scenes
 from sparring.systems.driving.training import METHODS
+from sparring.typed import step
 
 RADIUS = 0.5
 FRESH = "fresh best response"
@@ -54,6 +56,26 @@ def attackers(found: Found, scenes: Scenes) -> list[Bar]:
         rows.append(Bar("2 attacker", f"share of KL(prior, Gibbs) removed on unseen scenes, {name} policy",
                         f">= {least}", mean(shares), _spread(shares), mean(shares) >= least))  # fmt: skip
     return rows
+
+
+def tabular(found: Found, scenes: Scenes, steps: int = 400) -> Bar:
+    """Bar 2: with a free number per scene and candidate the preferences' fixed point is the Gibbs law itself."""
+    temperature = 4.0
+    rule, ret = Learning(temperature=temperature).preference(), next(iter(found.values())).judged["none"].table
+    utility = torch.where(allowed(scenes), -ret, -torch.inf)
+    free = torch.zeros_like(ret).requires_grad_()
+    optimizer = torch.optim.Adam([free], 0.3)
+    for i in range(steps):
+        optimizer.param_groups[0]["lr"] = 0.3 * (1 - i / steps)
+        optimizer.zero_grad()
+        torch.autograd.backward(rule(scenes.log_prior + free, scenes.log_prior, utility).mean())
+        step(optimizer)
+    reference = prior(scenes)
+    target = gibbs(reference, -ret, temperature)
+    left = _kl((reference + free.detach()).log_softmax(1).clamp_min(-60), target)
+    beside = {"KL of the prior": _kl(reference.clamp_min(-60), target)}
+    metric = "tabular preferences: KL to the exact Gibbs law, nats"
+    return Bar("2 attacker", metric, "<= 0.01", left, None, left <= 0.01, beside)
 
 
 def value(found: Found) -> list[Bar]:
