@@ -122,7 +122,7 @@ def test_another_systems_model_is_refused(finished, tmp_path):
     _, folder = finished
     for name in ("run.json", "config.yaml", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    (tmp_path / "model.json").write_text(json.dumps({"defender": "forest"}))
+    (tmp_path / "model.json").write_text((folder / "model.json").read_text().replace('"ppo"', '"forest"'))
     with pytest.raises(BadInput, match="defender"):
         load(tmp_path)
 
