@@ -68,7 +68,7 @@ def invert(
     origin: Origin = 0.0,
     free_surface: Surface = False,
     accuracy: Annotated[Literal["2", "4", "6", "8"], typer.Option(help="Order of the scheme in space.")] = "4",
-    devices: Annotated[int, typer.Option(help="Processes that share the shots; start them with torchrun.", min=1)] = 1,
+    devices: Annotated[int, typer.Option(help="Processes that share the shots; they are started for you.", min=1)] = 1,
     seed: Annotated[int, typer.Option(help="The seed of shot order and networks.", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
@@ -78,11 +78,11 @@ def invert(
     folder gets velocity.npy and velocity.sgy, predicted.sgy, report.html, scorecard.json and metrics.jsonl.
     """
     from sparring.engine.run import Run
-    from sparring.engine.runtime import Hardware
+    from sparring.engine.runtime import Hardware, is_main
     from sparring.systems.seismic.estimate import check_memory, estimate
     from sparring.systems.seismic.inversion import check, warnings_of
     from sparring.systems.seismic.plan import CriticPlan, Plan
-    from sparring.systems.seismic.session import Request, invert, prepare, shots_a_step
+    from sparring.systems.seismic.session import Request, invert, prepare, shots_a_step, told
 
     low, high = bounds
     if not 0 < low < high:
@@ -100,16 +100,20 @@ def invert(
     if not batch:
         request = shots_a_step(request, problem)
     check(problem, request.plan)
-    for line in [*said, *warnings_of(problem, request.plan)]:
-        sys.stderr.write(f"note: {line}\n")
     needed = estimate(problem, request.plan, devices)
     check_memory(needed)
-    sys.stderr.write(f"needs {needed.text}\n")
+    if is_main():
+        for line in [*said, *warnings_of(problem, request.plan)]:
+            sys.stderr.write(f"note: {line}\n")
+        sys.stderr.write(f"needs {needed.text}{' in each process' if devices > 1 else ''}\n")
     command = " ".join(["sparring", "seismic", "invert", *sys.argv[3:]])
     hardware = Hardware(devices=devices)
     run = Run.create(out, request, seed=seed, system="seismic", command=command, hardware=hardware, quiet=as_json)
     try:
-        card = invert(problem, request, run)
+        velocity = invert(problem, request, run)
+        if not is_main():
+            return
+        card = told(problem, request, run, velocity)
     finally:
         run.close()
     before, after = (row.value for row in card.rows)

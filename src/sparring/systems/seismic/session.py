@@ -74,14 +74,20 @@ def prepare(request: Request) -> tuple[Problem, Request, list[str]]:
     return problem, replace(request, digest=digest), said
 
 
-def invert(problem: Problem, request: Request, run: Run) -> Scorecard:
-    """Play the inversion to its end and leave its files in the run folder.
+def invert(problem: Problem, request: Request, run: Run) -> Tensor:
+    """Play the inversion to its end: the velocity, `(nz, nx)` in m/s, on every process."""
+    with run.phase("inversion"):
+        return cast(
+            Inversion, run.train(play(problem, request.plan, run.generator("init")), "inversion")
+        ).velocity.cpu()
+
+
+def told(problem: Problem, request: Request, run: Run, velocity: Tensor) -> Scorecard:
+    """Leave an inversion's files in the run folder; for the first process alone.
 
     velocity.npy and velocity.sgy, predicted.sgy, model.safetensors, report.html and scorecard.json.
     """
-    with run.phase("inversion"):
-        found = cast(Inversion, run.train(play(problem, request.plan, run.generator("init")), "inversion"))
-    velocity, earth = found.velocity, problem.waves.earth
+    earth = problem.waves.earth
     before, after = simulated(problem, problem.start), simulated(problem, velocity)
     for name in ("velocity.npy", "velocity.sgy"):
         write_array(run.folder / name, velocity, spacing=earth.spacing)
