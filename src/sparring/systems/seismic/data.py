@@ -98,13 +98,15 @@ class Case:
         return HeldOut(waves, observe(self.fine, survey, accuracy=waves.accuracy))
 
 
-def case(fine: Earth, profile: Profile, start: str, trouble: Trouble = CLEAN, seed: int = 0) -> Case:
+def case(
+    fine: Earth, profile: Profile, start: str, trouble: Trouble = CLEAN, seed: int = 0, blur: float = 0.0
+) -> Case:  # fmt: skip
     """Observed data from `fine` (cells half the size of the profile's), a start, and the problem to solve.
 
-    Observations come from half the cell size and half the time step; the coarse truth averages slowness. The noise
-    is drawn from a stream of its own, which nothing in the inversion shares.
+    Observations come from half the cell size and half the time step; the coarse truth averages slowness (of `blur`
+    see `Earth.coarser`; without it, it fits the data of generated models best). The noise is drawn from a stream of its own, which nothing in the inversion shares.
     """
-    earth = fine.coarser(2)
+    earth = fine.coarser(2, blur)
     wavelet = ricker(profile.peak, profile.dt, profile.samples)
     if trouble.cut is not None:
         wavelet = highpass(wavelet, trouble.cut, profile.dt)

@@ -41,10 +41,15 @@ class Earth:
             raise ValueError(f"velocity {tuple(velocity.shape)} on cells {tuple(self.velocity.shape)}")
         return replace(self, velocity=velocity, name=name or self.name)
 
-    def coarser(self, factor: int) -> Earth:
-        """Cells `factor` times as large, each with the mean slowness of the cells it covers: travel times stay."""
+    def coarser(self, factor: int, blur: float = 0.0) -> Earth:
+        """Cells `factor` times as large, each with the mean slowness of the cells it covers: travel times stay.
+
+        With `blur`, the slowness is seen through a Gaussian of so many coarse cells first.
+        """
         nz, nx = (n // factor * factor for n in self.velocity.shape)
-        mean = F.avg_pool2d(1.0 / self.velocity[None, None, :nz, :nx].double(), factor)[0, 0]
+        slowness = 1.0 / self.velocity[:nz, :nx].double()
+        slowness = blurred(slowness, blur * factor) if blur else slowness
+        mean = F.avg_pool2d(slowness[None, None], factor)[0, 0]
         return replace(self, velocity=(1.0 / mean).to(self.velocity.dtype), spacing=self.spacing * factor)
 
     def cells(self, positions: Tensor) -> Tensor:
