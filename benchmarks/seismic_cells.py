@@ -91,7 +91,8 @@ class Setting:
     def key(self) -> str:
         """A name for files."""
         t = self.trouble
-        said = f"{self.model}{self.drawn}-{self.profile}-{self.start}-{t.noise}-{t.cut}-{self.seed}-{self.order}-{self.blur}"
+        how = f"{t.noise}-{t.cut}-{self.seed}-{self.order}-{self.blur}"
+        said = f"{self.model}{self.drawn}-{self.profile}-{self.start}-{how}"
         return said.replace(".", "_")
 
 

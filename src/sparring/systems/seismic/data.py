@@ -103,8 +103,9 @@ def case(
 ) -> Case:  # fmt: skip
     """Observed data from `fine` (cells half the size of the profile's), a start, and the problem to solve.
 
-    Observations come from half the cell size and half the time step; the coarse truth averages slowness (of `blur`
-    see `Earth.coarser`; without it, it fits the data of generated models best). The noise is drawn from a stream of its own, which nothing in the inversion shares.
+    Observations come from half the cell size and half the time step; the coarse truth averages slowness (with `blur` as
+    in `Earth.coarser`; without, it fits the data of generated models best). The noise is drawn from a stream of its
+    own, which nothing in the inversion shares.
     """
     earth = fine.coarser(2, blur)
     wavelet = ricker(profile.peak, profile.dt, profile.samples)
