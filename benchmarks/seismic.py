@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(f"--parts {unknown.pop()}: choose from {', '.join(parts)}")
     bars = [bar for name in parts if not chosen.parts or name in chosen.parts for bar in parts[name]()]
     command = "SPARRING_DATA=FOLDER python benchmarks/seismic.py" + (" --quick" if chosen.quick else "")
+    command += " --parts " + " ".join(chosen.parts) if chosen.parts else ""
     data = "faulted (generated), ci profile" if chosen.quick else (
         "Marmousi, Marmousi2, Overthrust cut to 50 x 78 cells of 40 m, 6 shots; observed on cells of 20 m; tries on a "
         "generated model"
