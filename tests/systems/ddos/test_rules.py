@@ -75,10 +75,16 @@ def test_json_leaves_out_what_holds_for_all():
 def test_nftables_text_has_a_line_for_each_family_that_a_rule_speaks_of():
     text = to_nftables(RULES)
     assert text.count("counter drop") == 2 + 1 + 2 + 1
-    assert "ip daddr 203.0.113.1 ip saddr @rule0_sources_4" in text
+    assert "ip daddr @rule0_targets_4 ip saddr @rule0_sources_4" in text
     assert "tcp flags & (syn | ack | rst) == syn" in text
     assert "limit rate over 123/second burst 25 packets" in text
     assert "198.18.0.0/24 timeout 300s" in text
+
+
+def test_no_rule_outlives_its_time_in_nftables():
+    text = to_nftables((Rule("drop", ("203.0.113.1", "203.0.113.2"), protocol="tcp", set=("syn",), expires=30.0),))
+    assert "203.0.113.1 timeout 30s, 203.0.113.2 timeout 30s" in text
+    assert "daddr 203" not in text
 
 
 @pytest.mark.skipif(shutil.which("nft") is None, reason="nft is not installed: apt-get install nftables")

@@ -117,7 +117,7 @@ def to_json(rules: Sequence[Rule]) -> str:
 
 
 def to_nftables(rules: Sequence[Rule], table: str = "sparring") -> str:
-    """An nftables script: one table with one chain, before connection tracking. Source sets time out by themselves.
+    """An nftables script: one table with one chain, before connection tracking. Rules time out with their addresses.
 
     Loading it again replaces the table; `nft delete table inet sparring` takes it away.
     """
@@ -147,7 +147,10 @@ def _line(rule: Rule, number: int, family: int, sets: list[str]) -> str:
         mine = [_plain(n) for n in rule.targets if _family(n) == family]
         if not mine:
             return ""
-        parts.append(f"{word} daddr {mine[0] if len(mine) == 1 else '{ ' + ', '.join(mine) + ' }'}")
+        # In a timed set, as every address of a rule: when the victims' time is up, the rule speaks of nobody.
+        label = f"rule{number}_targets_{family}"
+        sets.append(_set(label, kind, mine, rule.expires))
+        parts.append(f"{word} daddr @{label}")
     elif not rule.sources:
         parts.append(f"meta nfproto ipv{family}")
     for names, role, test in ((rule.sources, "sources", ""), (rule.known, "known", "!= ")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ def summary(watch: Watch) -> Table:
 
 def print_scan(capture: Path, source: Path, watch: Watch, first: Sequence[Alert], rules: Path | None) -> None:
     """Alerts, counts and rules of a finished scan."""
-    console, tally = Console(), watch.tally
+    console, tally = _console(), watch.tally
     if first:
         table = Table("time (UTC)", "destination", "attack", "by", "flagged", "sources", "packets", "why", box=None)
         for a in first:
@@ -47,12 +48,13 @@ def print_scan(capture: Path, source: Path, watch: Watch, first: Sequence[Alert]
     for rule in watch.rules[:8]:
         console.print(f"  rule: {rule.action} {rule.reason}")
     if rules is not None:
-        console.print(f"rules  {rules} (check with `nft -c -f`; never applied by this command)")
+        check = "check with `nft -c -f`; " if rules.suffix == ".nft" else ""
+        console.print(f"rules  {rules} ({check}never applied by this command)")
 
 
 def print_trial(found: Trial) -> None:
     """The outcome of a link simulation."""
-    console = Console()
+    console = _console()
     table = Table("mitigation", "goodput", "after 3 s", "benign packets blocked", box=None)
     for name, p in found.passages.items():
         start, stop = found.start, found.stop
@@ -66,3 +68,8 @@ def print_trial(found: Trial) -> None:
 
 def _clock(alert: Alert) -> str:
     return datetime.fromtimestamp(alert.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _console() -> Console:
+    """As wide as the terminal; wide enough for IPv6 addresses where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 160)
