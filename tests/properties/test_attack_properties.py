@@ -36,6 +36,7 @@ from sparring.attacks import (
     ConstrainedSearch,
     DecisionSearch,
     FABTargeted,
+    HopSkipJump,
     NonFinite,
     Square,
     StandardEnsemble,
@@ -64,22 +65,27 @@ SMALL: dict[str, Callable[[], Attack]] = {
     "DDN": lambda: DDN(steps=3),
     "FGSM": lambda: FGSM(),
     "FMN": lambda: FMN(steps=3),
+    "HopSkipJump": lambda: HopSkipJump(queries=40, directions=4),
     "PGD": lambda: PGD(steps=3, restarts=2),
     "Square": lambda: Square(queries=6),
     "StandardEnsemble": lambda: StandardEnsemble(),
     "Transfer": lambda: Transfer(sources=(_surrogate, _surrogate), attack=PGD(steps=2)),
     "WorstOf": lambda: WorstOf(queries=4),
 }
-BALLS_ONLY = ("DDN", "FAB", "FABTargeted", "FMN", "StandardEnsemble")
-"""Published for L∞, L2 and L1; a TypeError says so elsewhere."""
+BALLS_ONLY = {
+    **dict.fromkeys(("FAB", "FABTargeted", "FMN", "StandardEnsemble"), (LInf, L2, L1)),
+    "HopSkipJump": (LInf, L2),
+    "DDN": (L2,),
+}
+"""Attacks of some balls alone; a TypeError says so elsewhere."""
 
 
 def defined(attack_name: str, threat: ThreatModel) -> bool:
     """Whether an attack exists for a threat."""
-    return attack_name not in BALLS_ONLY or isinstance(threat, L2 if attack_name == "DDN" else LInf | L2 | L1)
+    return attack_name not in BALLS_ONLY or isinstance(threat, BALLS_ONLY[attack_name])
 
 
-NO_GRADIENT = ("DecisionSearch", "Square", "Transfer", "WorstOf")
+NO_GRADIENT = ("DecisionSearch", "HopSkipJump", "Square", "Transfer", "WorstOf")
 """Never ask for a gradient. ConstrainedSearch asks an `nn.Module` alone."""
 
 BALLS = ("linf in range", "l2 in range", "l1 in range")

@@ -125,7 +125,7 @@ class _Walk:
         wide = (-1, *[1] * (x.ndim - 1))
         if self.order == "l2":
             return torch.lerp(x, point, share.reshape(wide).to(x.dtype))
-        most = (share * full).reshape(wide)
+        most = (share * full).reshape(wide).to(x.dtype)
         return x + (point - x).clamp(-most, most)
 
     def _normal(self, rows: Tensor, point: Tensor, distance: Tensor, count: int) -> Tensor:
@@ -134,7 +134,7 @@ class _Walk:
         noise = torch.randn(len(x), count, *x.shape[1:], generator=self.generator, device=x.device)
         if self.order == "linf":
             noise = torch.rand(noise.shape, generator=self.generator, device=x.device) * 2 - 1
-        long = norm(noise.flatten(2), dim=2).clamp_min(1e-12)
+        long = norm(noise.reshape(len(x), count, -1), dim=2).clamp_min(1e-12)
         noise = noise / long.reshape(len(x), count, *[1] * (x.ndim - 1))
         wide = (self.spread * distance).reshape(-1, *[1] * x.ndim)
         tried = (point.unsqueeze(1) + (wide * noise).to(x.dtype)).clamp(self.low, self.high)

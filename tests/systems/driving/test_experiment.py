@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 
@@ -70,13 +71,11 @@ def test_evaluating_again_gives_the_same_figures(finished, tmp_path):
 @pytest.mark.slow
 def test_a_run_continues_where_it_was_killed(finished, tmp_path, monkeypatch):
     card, _ = finished
-    from sparring.systems.driving import experiment
-
     def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "judge", killed)
+        patch.setattr(importlib.import_module("sparring.systems.driving.experiment"), "judge", killed)
         with pytest.raises(KeyboardInterrupt):
             launch("driving", overrides=SMALL, out=tmp_path / "c", quiet=True)
     second, _ = launch("driving", overrides=SMALL, out=tmp_path / "c", quiet=True)
