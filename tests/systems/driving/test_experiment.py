@@ -71,6 +71,7 @@ def test_evaluating_again_gives_the_same_figures(finished, tmp_path):
 @pytest.mark.slow
 def test_a_run_continues_where_it_was_killed(finished, tmp_path, monkeypatch):
     card, _ = finished
+
     def killed(*_, **__):
         raise KeyboardInterrupt
 
