@@ -1,5 +1,6 @@
 import gzip
 import random
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.network.captures import ACK, RST, SYN, A, B, ethernet, ip, pcap, sess
 from sparring.errors import BadInput
 from sparring.network import cicflowmeter_schema
 from sparring.network.flows import merged
-from sparring.network.pcap import flows, packets
+from sparring.network.pcap import flows, headers, packets
 
 SCHEMA = cicflowmeter_schema()
 
@@ -105,11 +106,25 @@ def test_truncated_files_keep_what_was_whole(tmp_path: Path) -> None:
     assert (len(found), skipped["corrupt record, rest of file"]) == (0, 1)
 
 
-def test_a_cut_or_damaged_gzip_stream_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [1, 8, 30, 200])
+def test_a_cut_gzip_capture_is_read_as_far_as_it_goes_and_the_cut_is_counted_once(tmp_path: Path, lost: int) -> None:
+    content = pcap(session() * 40)
+    packed = gzip.compress(content)
+    skipped = Counter[str]()
+    found = sum(map(len, headers(write(tmp_path, packed[:-lost]), skipped)))
+    assert skipped["truncated file"] == 1
+    unpacked = zlib.decompressobj(31).decompress(packed[:-lost])
+    assert found == sum(map(len, headers(write(tmp_path, unpacked)))) > 0
+
+
+def test_a_gzip_capture_cut_within_its_header_or_damaged_is_refused(tmp_path: Path) -> None:
     packed = gzip.compress(pcap(session()))
-    for content, word in ((packed[:-30], "truncated"), (packed[:-8] + bytes(8), "damaged")):
+    for content, words in (
+        (packed[:-8] + bytes(8), "the gzip file is damaged.*copy or fetch it again"),
+        (packed[:5], "empty or cut before its first packet"),
+    ):
         path = write(tmp_path, content)
-        with pytest.raises(BadInput, match=f"{path}: the gzip file is {word}.*copy or fetch it again"):
+        with pytest.raises(BadInput, match=f"{path}: .*{words}"):
             read(path)
 
 

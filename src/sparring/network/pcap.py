@@ -1,7 +1,7 @@
 """Captures (pcap, pcapng, either gzipped) as packets and flows, streamed in bounded memory.
 
 What cannot be read is skipped and counted by reason, never fatal, unless the file is no capture at all or its gzip
-stream is cut or damaged.
+stream is damaged. A file that is cut, plain or gzipped, is read as far as it goes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ _MAGIC = {
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _LARGEST = 2**18
 _BATCH = 2048
+_CUT = "truncated file"
 _READ = 4 * 2**20
 """Bytes read at a time: what one block of packets comes from."""
 _FRAMES = 2**15
@@ -71,14 +72,12 @@ def headers(path: Path, skipped: Counter[str] | None = None, wait: Wait | None =
     `path` may be `-` for standard input. With `wait` the end of an unpacked file is where to wait for more.
 
     Raises `BadInput` for a missing or empty file, one that is no capture, a link type that is not known, and a gzip
-    stream that is truncated or damaged.
+    stream that is damaged.
     """
     skipped = Counter() if skipped is None else skipped
     try:
-        with _opened(path, wait) as source:
+        with _opened(path, wait, skipped) as source:
             yield from _headers(path, source, skipped, wait)
-    except EOFError as error:
-        raise BadInput(f"{path}: the gzip file is truncated; copy or fetch it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise BadInput(f"{path}: the gzip file is damaged ({error}); copy or fetch it again") from error
     except OSError as error:
@@ -86,7 +85,7 @@ def headers(path: Path, skipped: Counter[str] | None = None, wait: Wait | None =
 
 
 @contextmanager
-def _opened(path: Path, wait: Wait | None) -> Generator[BinaryIO]:
+def _opened(path: Path, wait: Wait | None, skipped: Counter[str]) -> Generator[BinaryIO]:
     if path == STDIN:
         yield sys.stdin.buffer
         return
@@ -94,13 +93,32 @@ def _opened(path: Path, wait: Wait | None) -> Generator[BinaryIO]:
         packed = raw.peek(2)[:2] == b"\x1f\x8b"  # a look ahead, because a pipe cannot go back
         if packed and wait is not None:
             raise BadInput(f"{path}: a gzipped capture cannot be followed while it grows; unpack it, or leave --follow")
-        yield cast(BinaryIO, io.BufferedReader(gzip.GzipFile(fileobj=raw))) if packed else raw
+        yield cast(BinaryIO, io.BufferedReader(_Unpacked(raw, skipped), _READ)) if packed else raw
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip stream that ends where it was cut, and counts the cut."""
+
+    def __init__(self, raw: BinaryIO, skipped: Counter[str]) -> None:
+        self._source, self._skipped = gzip.GzipFile(fileobj=raw), skipped
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            got = self._source.read1(len(buffer))
+        except EOFError:
+            self._skipped[_CUT] = max(self._skipped[_CUT], 1)
+            return 0
+        buffer[: len(got)] = got
+        return len(got)
 
 
 def _headers(path: Path, source: BinaryIO, skipped: Counter[str], wait: Wait | None) -> Iterator[Headers]:
     magic = _read(source, 4, wait)
     if not magic:
-        raise BadInput(f"{path}: the capture is empty; give a pcap or pcapng file")
+        raise BadInput(f"{path}: the capture is empty or cut before its first packet; give a pcap or pcapng file")
     if magic == _PCAPNG:
         yield from _pcapng(path, cast(BinaryIO, _Rewound(magic, source)), skipped)
         return
@@ -157,7 +175,7 @@ def _classic(
             return
         rest = data[at:]
     if rest:
-        skipped["truncated file"] += 1
+        skipped[_CUT] = max(skipped[_CUT], 1)
 
 
 def _some(source: BinaryIO) -> bytes:

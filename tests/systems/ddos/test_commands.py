@@ -1,8 +1,11 @@
 # pyright: basic
 import gzip
 import json
+import os
 import shutil
+import signal
 import subprocess
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,13 +126,14 @@ def test_a_truncated_file_is_judged_as_far_as_it_goes(capture, folder, tmp_path)
     assert facts["skipped_packets"] == {"truncated file": 1}
 
 
-def test_a_truncated_gzip_file_is_refused(capture, folder, tmp_path):
+def test_a_truncated_gzip_file_is_judged_as_far_as_it_goes(capture, folder, tmp_path):
     cut = tmp_path / "cut.pcap.gz"
     cut.write_bytes(gzip.compress(capture.read_bytes())[:-1_000])
-    done = called("detect", cut, "--model", folder, "--out", tmp_path / "a.jsonl")
-    assert done.exit_code == 2
-    assert "truncated" in done.output
-    assert not (tmp_path / "a.jsonl").exists()
+    done = called("detect", cut, "--model", folder, "--json", "--out", tmp_path / "a.jsonl")
+    facts = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert facts["skipped_packets"] == {"truncated file": 1}
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == facts["alerts"] > 0
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,26 @@ def test_rules_are_those_of_the_last_alarm_even_long_after_it(guard):
     if not list(watch.see(quiet)):
         assert watch.mitigator.rules == ()
         assert watch.rules
+
+
+def test_ctrl_c_while_following_judges_the_last_window_too(capture, folder, tmp_path, monkeypatch):
+    """The signal comes while the end of the file is waited for."""
+    plain, before = threading.Event.wait, signal.getsignal(signal.SIGINT)
+    pressed: list[int] = []
+
+    def wait(self, timeout=None):
+        if timeout == 0.2 and not pressed:
+            pressed.append(1)
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, timeout)
+
+    monkeypatch.setattr(threading.Event, "wait", wait)
+    followed = called("detect", capture, "--model", folder, "--json", "--follow", "--out", tmp_path / "a.jsonl")
+    at_once = called("detect", capture, "--model", folder, "--json")
+    facts, whole_file = json.loads(followed.stdout), json.loads(at_once.stdout)
+    assert (facts["windows"], facts["packets"]) == (whole_file["windows"], whole_file["packets"])
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == facts["alerts"] == whole_file["alerts"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_growing_capture_is_followed_to_its_end(capture, guard, tmp_path, monkeypatch):

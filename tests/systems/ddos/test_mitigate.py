@@ -11,7 +11,7 @@ from sparring.network.headers import Headers, ipv4, joined, parsed
 from sparring.network.windows import windowed
 from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import Link, carry
-from sparring.systems.ddos.mitigate import Mitigator
+from sparring.systems.ddos.mitigate import Mitigator, Victims
 from sparring.systems.ddos.model import Memory, Verdicts
 from sparring.systems.ddos.rules import Rule, to_json, to_nftables
 from sparring.systems.ddos.tree import PORTLESS, tree_rules
@@ -42,6 +42,74 @@ def test_a_tree_separates_what_differs_and_its_rules_match_it():
 def test_what_looks_alike_gets_no_rule():
     assert tree_rules(packets(2_000, 1), packets(2_000, 2), ()) == []
     assert tree_rules(packets(0), packets(10), ()) == []
+
+
+def talks(n: int, seed: int = 0) -> Headers:
+    """Conversations of an opening and a hundred packets after it."""
+    opening, after = packets(n, seed, flags=SYN, size=(0, 1)), packets(n, seed, size=(40, 1_400))
+    h = joined([opening, *[after] * 100])
+    ports = np.tile(np.arange(n) + 2_000, 101)
+    return replace(h, source=np.tile(opening.source, (101, 1)), source_port=ports)
+
+
+def test_openings_are_dropped_for_strangers_alone_though_few_packets_are_openings():
+    """One packet in a hundred opens a conversation: to drop every opening is to end all new ones."""
+    attack = packets(2_000, 1, flags=SYN, size=(0, 1))
+    assert tree_rules(attack, talks(60), ("203.0.113.8",), fields=PORTLESS) == []
+    rules = tree_rules(attack, talks(60), ("203.0.113.8",), fields=PORTLESS, known=("10.1.0.5",))
+    assert rules
+    assert all(r.known == ("10.1.0.5",) for r in rules)
+
+
+def test_where_few_benign_conversations_were_seen_no_rule_holds_for_everybody():
+    attack, few = packets(2_000, 1, flags=SYN, size=(0, 1), port=81), talks(5)
+    assert tree_rules(attack, few, ()) == []
+    assert tree_rules(attack, talks(60), ()) != []
+
+
+def marked(n: int, source, *, victim=VICTIM) -> Headers:
+    """Opening packets in order of time, one from each of the sources."""
+    h = packets(n, flags=SYN, size=(0, 1))
+    return replace(h, source=ipv4(np.asarray(source)), target=ipv4(np.full(n, victim)))
+
+
+def listed(guard, h: Headers) -> tuple[Mitigator, np.ndarray]:
+    ours = Mitigator(guard)
+    every = np.ones(len(h), dtype=bool)
+    victims = Victims(ipv4(np.array([VICTIM])), ("203.0.113.8",), True)
+    return ours, ours._sources(h, every, victims, np.zeros((0, 2), dtype=np.uint64), 0.0)
+
+
+def test_of_one_bot_the_list_leaves_one_packet_and_of_forged_sources_all(guard):
+    ours, left = listed(guard, marked(500, [0xC6120001] * 500))
+    assert left.sum() == 1
+    assert left[0]
+    assert ours.rules[0].sources == ("198.18.0.1",)
+    assert listed(guard, marked(500, 0x0B000000 + 997 * np.arange(500)))[1].all()
+
+
+def test_what_the_list_left_in_the_window_before_it_leaves_no_more(guard):
+    h = marked(400, 0xC6120000 + 256 * (np.arange(400) % 100))
+    ours, left = listed(guard, h)
+    assert 100 <= left.sum() <= 104  # the last hundredth of the packets is not listed
+    victims = Victims(ipv4(np.array([VICTIM])), ("203.0.113.8",), True)
+    again = ours._sources(h, np.ones(400, dtype=bool), victims, np.zeros((0, 2), dtype=np.uint64), 1.0)
+    assert again.sum() <= 4
+
+
+def test_a_stranger_flagged_by_mistake_beside_a_flood_is_not_listed(guard):
+    source = np.full(1_000, 0xC6120001)
+    source[500] = 0x0A01008F
+    ours, _ = listed(guard, marked(1_000, source))
+    assert ours.rules[0].sources == ("198.18.0.1",)
+
+
+def test_a_flood_of_few_bots_gets_no_tree(guard, quiet):
+    _net, link, attack = flooded(quiet, bots=2)
+    ours = Mitigator(guard, link.capacity)
+    carry(*mixed(quiet, attack), link, ours)
+    assert any(rule.sources for rule in ours.rules)
+    assert not any(rule.reason.startswith("tree") for rule in ours.rules)
 
 
 def test_without_ports_a_crowd_at_one_port_gets_no_rule():

@@ -72,6 +72,12 @@ def test_a_connection_that_opens_and_carries_nothing_is_a_syn_floods(guard, floo
     assert names.count("syn flood") > 0.9 * len(names)
 
 
+def test_a_connection_whose_opening_alone_a_window_holds_makes_no_syn_flood(guard, flooded):
+    windows = cut(flooded, 1.0)
+    bare = guard.encode(windows.flows.take(windows.kind > 0))[:3]
+    assert guard.name(bare) == guard.families.name(bare)
+
+
 def test_a_volume_layer_of_another_width_is_refused(guard):
     with pytest.raises(ValueError, match="columns"):
         check_width(guard.flows)

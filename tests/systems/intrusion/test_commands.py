@@ -183,12 +183,12 @@ def test_malformed_bytes(refused, tmp_path, nsl_file):
     refused(tmp_path)
 
 
-def test_a_cut_gzip_capture_is_one_line(cli, tmp_path):
+def test_a_cut_gzip_capture_is_read_as_far_as_it_goes(cli, tmp_path):
     path = write_capture(tmp_path / "cut.pcap.gz", 200)
     path.write_bytes(path.read_bytes()[:-200])
     code, text, err = cli("violations", path)
-    assert (code, text, err.count("\n")) == (2, "", 1)
-    assert f"{path}: the gzip file is truncated" in err
+    assert (code, err) == (0, "")
+    assert str(path) in text
 
 
 def test_a_column_that_is_missing_is_named(refused, tmp_path):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,15 +77,11 @@ def detect(
     source = model or newest()
     watch = Watch(load(source), capacity=None if capacity is None else capacity * 1e6)
     first: list[Alert] = []
-    with _writing(out) as write, _live(watch, quiet=as_json):
-        try:
-            for alert in watch.scan(capture, _waiting if follow else None):
-                write(alert)
-                if len(first) < show:
-                    first.append(alert)
-        except KeyboardInterrupt:
-            if not follow:
-                raise
+    with _writing(out) as write, _live(watch, quiet=as_json), _following(follow) as wait:
+        for alert in watch.scan(capture, wait):
+            write(alert)
+            if len(first) < show:
+                first.append(alert)
     if rules is not None:
         _rules_to(rules, watch.rules)
     if as_json:
@@ -146,9 +143,27 @@ def _check_target(path: Path | None, capture: Path | None, endings: tuple[str, .
         raise BadInput(f"{path}: is the capture itself; choose another name")
 
 
-def _waiting() -> bool:
-    time.sleep(0.2)
-    return True
+@contextmanager
+def _following(follow: bool) -> Generator[Callable[[], bool] | None]:
+    """What to do at a growing file's end: wait, until Ctrl-C says that it ends here; the last window is judged, too.
+
+    A second Ctrl-C stops at once.
+    """
+    if not follow:
+        yield None
+        return
+    over = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def ends(number: int, frame: object) -> None:
+        over.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ends)
+    try:
+        yield lambda: not over.wait(0.2)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _rules_to(path: Path, rules: Any) -> None:

@@ -1,13 +1,14 @@
 """From verdicts to rules: a decision tree on packet headers, flagged sources, and a bucket for strangers.
 
 Every rule speaks of traffic toward the destinations under attack and of nothing else. Four stages, each used only for
-what the one before leaves. (1) A decision tree separates the flagged packets from benign ones by protocol, ports, size
-and flags; leaves that hardly touch benign traffic become drop rules. (2) Sources that the detector flags are dropped by
-address, or by prefix where the flagged ones fill it; one that is known from quiet times only if it sends far more than
-it ever did or if its own running evidence convicts it. Then, if the volume alarms clearly or for the second window in a
-row and what passes still fills the link: (3) a second tree, without ports, between all strangers' packets to the victim
-and benign ones, because a flood of packets that are ordinary one by one is not ordinary in sum; (4) sources that were
-not there before the attack share the room that all others leave, so shaped bots cannot crowd them out.
+what the one before leaves. (1) Sources that the detector flags are dropped by address, or by prefix where the flagged
+ones fill it; one that is known from quiet times only if it sends far more than it ever did or if its own running
+evidence convicts it. (2) Where packets come from ever new sources, a decision tree separates those that no list stops
+from benign ones by protocol, ports, size and flags; leaves that hardly touch benign traffic become drop rules, until
+the list suffices. Then, if the volume alarms clearly or for the second window in a row and what passes still fills the
+link: (3) a second tree, without ports, between all strangers' packets to the victim and benign ones, because a flood of
+packets that are ordinary one by one is not ordinary in sum; (4) sources that were not there before the attack share the
+room that all others leave, so shaped bots cannot crowd them out.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from sparring.network.windows import Windowed, windowed
 from sparring.systems.ddos.evidence import Evidence
 from sparring.systems.ddos.link import FRAME, apply
 from sparring.systems.ddos.model import Guard, Memory, Verdicts
-from sparring.systems.ddos.rules import Rule
+from sparring.systems.ddos.rules import Rule, within
 from sparring.systems.ddos.tree import PORTLESS, tree_rules
 
 _REFERENCE, _SAMPLE, _RECENT = 20_000, 6_000, 20_000
@@ -33,7 +34,11 @@ _MOST_SOURCES, _MOST_KNOWN, _MOST_VICTIMS = 8_192, 65_536, 64
 _FULL = 0.85
 """Share of the capacity up to which nothing needs to be dropped or limited."""
 _ENOUGH = 20
-"""Flagged packets from which a tree is grown."""
+"""Packets from which a tree is grown."""
+_NEARLY_ALL = 0.99
+"""The sources that send this share of the flagged packets are listed: in a flood a few flags are mistakes."""
+_SUFFICES = 0.05
+"""Share of the flagged packets that a list of sources may leave before a tree is asked for."""
 _PURE = 0.9
 """Purity of the excess tree's leaves: packets of this kind are nine times as common as in benign traffic."""
 _SURE = 2.0
@@ -116,8 +121,9 @@ class Mitigator:
             return self.rules
         victims = Victims.of(verdicts)
         flagged = verdicts.flagged & _among(verdicts.volumes.address[verdicts.volumes.of], victims.address)
-        self._tree(flows, flagged, victims, begin)
-        self._sources(flows, flagged, victims, convicted, begin)
+        bad = flagged[flows.flow] & victims.toward(flows.headers)
+        left = self._sources(flows.headers, bad, victims, convicted, begin)
+        self._tree(flows, bad, left, victims, begin)
         again = begin - self._flooded <= 1.5 * self.guard.seconds
         if victims.flooded and (again or float(verdicts.volume.max()) > _SURE):
             self._excess(flows.headers, victims, begin)
@@ -161,16 +167,21 @@ class Mitigator:
         """The most packets that each address `(k, 2)` sent in a quiet window; -1 where it was not there."""
         return np.array([self._known.get(a.tobytes(), -1) for a in address], dtype=np.int64)
 
-    def _tree(self, flows: Windowed, flagged: Mask, victims: Victims, begin: float) -> None:
-        """Stage 1: what the flagged packets have in common."""
+    def _tree(self, flows: Windowed, bad: Mask, left: Mask, victims: Victims, begin: float) -> None:
+        """Stage 2: what the flagged packets have in common that the sources' list leaves; nothing while it suffices."""
+        if left.sum() <= _SUFFICES * bad.sum():
+            if bad.sum() >= _ENOUGH:
+                self._forget("tree")
+            return
         h = flows.headers
-        bad = flagged[flows.flow] & victims.toward(h)
-        recent = joined([self._recent, h.take(_some(np.flatnonzero(bad)))])
+        recent = joined([self._recent, h.take(_some(np.flatnonzero(left)))])
         self._recent = recent.take(slice(max(len(recent) - _RECENT, 0), None))
-        if bad.sum() < _ENOUGH:
+        if left.sum() < _ENOUGH:
             return
         self._forget("tree")
-        for rule in tree_rules(self._recent, self._benign(h, victims), victims.names,
+        served = np.flatnonzero(_talking(flows)[flows.flow] & victims.toward(h) & ~bad)
+        benign = joined([self._benign(h, victims), h.take(served[:_REFERENCE])])
+        for rule in tree_rules(self._recent, benign, victims.names,
                                known=self._exempt(), expires=self.expires):  # fmt: skip
             self._keep(rule, begin)
 
@@ -190,7 +201,7 @@ class Mitigator:
     def _benign(self, h: Headers, victims: Victims) -> Headers:
         """Packets of quiet times, and those of now that go elsewhere: toward a victim, unflagged is not yet benign."""
         elsewhere = np.flatnonzero(~victims.toward(h))
-        return joined([self._quiet.take(_some(np.arange(len(self._quiet)))), h.take(_some(elsewhere))])
+        return joined([self._quiet, h.take(elsewhere[:_REFERENCE])])
 
     def _convicted(self, flows: Windowed, verdicts: Verdicts) -> NDArray[np.uint64]:
         """Clients whose own running evidence is above the limit that the guard has for a destination's, `(k, 2)`.
@@ -206,18 +217,27 @@ class Mitigator:
         held = self._suspects.add(begin, address, of.reshape(-1), fresh)
         return address[held > self.guard.limit]
 
-    def _sources(
-        self, flows: Windowed, flagged: Mask, victims: Victims, convicted: NDArray[np.uint64], begin: float
-    ) -> None:
-        """Stage 2: who sends flagged flows: strangers, known ones that send far more than they ever did, convicts."""
-        h = flows.headers
-        bad = flagged[flows.flow] & victims.toward(h)
+    def _sources(self, h: Headers, bad: Mask, victims: Victims, convicted: NDArray[np.uint64], begin: float) -> Mask:
+        """Stage 1: who sends flagged packets: strangers, known ones that send far more than they ever did, convicts.
+
+        Gives which of the flagged packets `bad` no list of sources would have stopped, had it been kept packet by
+        packet: those of sources that are spared, and the first of each that was not listed before.
+        """
+        rows = np.flatnonzero(bad)
+        rows = rows[~within(h.source[rows], tuple(self._blocked))]
+        left = np.zeros(len(h), dtype=bool)
+        left[rows] = True
         address, weight = np.unique(h.source[bad], axis=0, return_counts=True)
-        usual = self._usual(address)
-        top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual) | _among(address, convicted))
+        usual, guilty = self._usual(address), _among(address, convicted)
+        top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual) | guilty)
         if len(top) == 0:
-            return
+            return left
         top = top[np.argsort(-weight[top], kind="stable")][:_MOST_SOURCES]
+        before = np.cumsum(weight[top]) - weight[top]
+        top = top[(before < _NEARLY_ALL * weight[top].sum()) | guilty[top]]
+        listed = rows[_among(h.source[rows], address[top])]
+        left[listed] = False
+        left[listed[np.unique(_one(h.source[listed]), return_index=True)[1]]] = True
         fresh = dict.fromkeys(self._gathered(address[top]), begin + self.expires)
         older = {name: until for name, until in self._blocked.items() if name not in fresh}
         names = tuple([*fresh, *older][:_MOST_SOURCES])
@@ -225,6 +245,7 @@ class Mitigator:
         self._forget("sources")
         reason = f"sources: {len(names)} addresses or prefixes with flagged flows"
         self._keep(Rule("drop", victims.names, names, expires=self.expires, reason=reason), begin)
+        return left
 
     def _gathered(self, address: NDArray[np.uint64]) -> list[str]:
         """Addresses in text, those of a /24 that they fill as the prefix."""
@@ -267,6 +288,12 @@ def _acknowledged(flows: Windowed) -> Mask:
     served = flows.forward != flows.server[flows.flow]
     told = served & (h.protocol == 6) & ((h.flags & (SYN | RST | ACK)) == ACK)
     return np.bincount(flows.flow[told], minlength=len(flows)) > 0
+
+
+def _talking(flows: Windowed) -> Mask:
+    """Flows `(n,)` in which both sides sent two packets or more: whoever forges its address hears no answer."""
+    sides = np.minimum(flows.table["Total Fwd Packets"], flows.table["Total Backward Packets"])
+    return np.asarray(sides >= 2, dtype=bool)
 
 
 def _bits(h: Headers, seconds: float) -> float:

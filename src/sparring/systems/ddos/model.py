@@ -19,7 +19,8 @@ from sparring.network.windows import Windowed
 from sparring.systems.ddos.evidence import Connections, Evidence, Incidents
 
 _CHUNK = 4096
-_SYN_FLOOD = "syn flood"
+_SYN_FLOOD, _MANY = "syn flood", 8
+"""A window may cut a few connections after their opening; so many flows that carry nothing are a flood."""
 _PAYLOADS = ("Total Length of Fwd Packets", "Total Length of Bwd Packets")
 
 
@@ -115,7 +116,7 @@ class Guard:
     def name(self, x: Tensor) -> list[str]:
         """The attack class nearest to each row; "attack" where no classes were learnt.
 
-        A tcp flow that opens and carries nothing is a SYN flood's by definition, whatever it is near to.
+        Many tcp flows that open and carry nothing are a SYN flood by definition, whatever they are near to.
         """
         if self.families is None:
             return ["attack"] * len(x)
@@ -128,6 +129,7 @@ class Guard:
             & (t["SYN Flag Count"] > 0)
             & (t[_PAYLOADS[0]] + t[_PAYLOADS[1]] < 1)
         )
+        bare &= bare.sum() >= _MANY
         return [_SYN_FLOOD if b else name for name, b in zip(names, bare.tolist(), strict=True)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,12 @@ PORTLESS = ("tcp", "udp", "size", *FLAGS)
 """What tells an attack from a crowd that nobody flagged: people who all want one service share its port, too."""
 _LEAVES = 24
 BENIGN_COST, SPARED_COST = 0.005, 0.08
-"""Of benign packets the rules for everybody may match this share; those that spare known sources the other one."""
+"""The rules for everybody may match this share of benign packets and touch this share of benign conversations: one lost
+opening is a lost conversation. Those that spare known sources may match the other share of the packets."""
+_CONVERSATIONS = 30
+"""Benign conversations that must have been seen before a rule may hold for everybody."""
+_SAMPLE = 12_000
+"""Benign packets that a tree is grown on, evenly spread; a rule's harm is measured on all."""
 _LEAST = 0.01
 """Each leaf must speak of at least this share of the attack."""
 
@@ -35,15 +41,16 @@ def tree_rules(
     """Drop rules toward `targets`: the leaves of a tree on `fields` between packets of an attack and benign ones.
 
     A leaf must be as pure as `purity` at equal weights of both sides. Leaves are taken in order of harm: those that
-    hardly touch benign packets hold for everybody, those that touch some spare the sources `known`. `label` begins
-    the rules' reasons.
+    hardly touch benign packets and conversations hold for everybody, those that touch some spare the sources `known`,
+    and are left out where nobody is known. `label` begins the rules' reasons.
     """
     if len(attack) == 0 or len(benign) == 0:
         return []
     from sklearn.tree import DecisionTreeClassifier
 
-    x = np.concatenate([_columns(attack, fields), _columns(benign, fields)])
-    y = np.r_[np.ones(len(attack)), np.zeros(len(benign))]
+    some = benign if len(benign) <= _SAMPLE else benign.take(np.linspace(0, len(benign) - 1, _SAMPLE).astype(np.int64))
+    x = np.concatenate([_columns(attack, fields), _columns(some, fields)])
+    y = np.r_[np.ones(len(attack)), np.zeros(len(some))]
     tree: Any = DecisionTreeClassifier(
         max_leaf_nodes=_LEAVES, min_samples_leaf=max(len(y) // 400, 5), class_weight="balanced", random_state=0
     )
@@ -54,22 +61,31 @@ def tree_rules(
         hits, harm = float((leaf[y == 1] == node).mean()), float((leaf[y == 0] == node).mean())
         if hits >= _LEAST and hits / (hits + harm) >= purity:
             found.append((harm / hits, harm, hits, node))
-    rules, spent = list[Rule](), 0.0
+    talk = _conversations(benign)
+    rules, spent, touched = list[Rule](), 0.0, np.zeros(int(talk.max(initial=-1)) + 1, dtype=bool)
     for _, harm, hits, node in sorted(found):
-        spent += harm
-        if spent > SPARED_COST:
+        rule = Rule("drop", expires=expires, **conditions(tree.tree_, node, fields))
+        mine = touched.copy()
+        mine[talk[rule.matches(benign)]] = True
+        everybody = len(mine) >= _CONVERSATIONS and max(spent + harm, float(mine.mean())) <= BENIGN_COST
+        if spent + harm > SPARED_COST:
             break
-        rules.append(
-            Rule(
-                "drop",
-                targets,
-                known=known if spent > BENIGN_COST else (),
-                expires=expires,
-                reason=f"{label}: {hits:.0%} of the attack's packets, {harm:.2%} of benign ones",
-                **conditions(tree.tree_, node, fields),
-            )
-        )
+        if not (everybody or known):
+            continue
+        spent, touched = spent + harm, mine if everybody else touched
+        reason = f"{label}: {hits:.0%} of the attack's packets, {harm:.2%} of benign ones"
+        rules.append(replace(rule, targets=targets, known=() if everybody else known, reason=reason))
     return rules
+
+
+def _conversations(h: Headers) -> NDArray[np.int64]:
+    """The number of each packet's conversation, `(k,)`: equal ends, ports and protocol."""
+    key = np.zeros(len(h), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for part in (*h.source.T, *h.target.T, h.source_port, h.target_port, h.protocol):
+            key = (key ^ part.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+            key ^= key >> np.uint64(29)
+    return np.unique(key, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _columns(h: Headers, fields: Sequence[str]) -> NDArray[np.float64]:
