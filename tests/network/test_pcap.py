@@ -1,3 +1,4 @@
+# pyright: basic
 import gzip
 import random
 import zlib

@@ -1,3 +1,4 @@
+# pyright: basic
 """`sparring intrusion ...` as a user meets it: output, exit codes, and nothing left behind after an error."""
 
 from __future__ import annotations
