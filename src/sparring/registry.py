@@ -59,7 +59,12 @@ _BUILT_IN = (
         "sparring.systems.seismic:system",
     ),
     Entry("search", "a knowledge-grounded, secure e-commerce search LLM", False, ""),
-    Entry("backdoor", "find a text model's backdoor trigger with an LLM and repair it", False, ""),
+    Entry(
+        "backdoor",
+        "find a text model's backdoor trigger with an LLM and repair it",
+        True,
+        "sparring.systems.backdoor:system",
+    ),
     Entry(
         "graph",
         "Lyapunov-stable graph neural flows with certificates",

