@@ -1,3 +1,4 @@
+# pyright: basic
 import hashlib
 import io
 import urllib.error
@@ -121,5 +122,27 @@ def test_every_real_set_has_terms_a_home_and_full_checksums() -> None:
         assert known.licence
         assert known.citation
         assert known.home.startswith("https://")
-        folders = ("network/", "graph/", "audio/", "seismic/", "driving/")
+        folders = ("network/", "graph/", "audio/", "seismic/", "driving/", "text/")
         assert all(len(f.sha256) == 64 and f.path.startswith(folders) for f in known.files)
+
+
+def test_a_source_distribution_comes_through_pip_and_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = File("text/toy-1.0.tar.gz", DIGEST, pip="toy==1.0")
+    monkeypatch.setattr(sources, "SETS", (DataSet("sdist", "s", (entry,), "MIT", "https://example.org", "N"),))
+    content = [CONTENT, b"other", None]
+
+    def pip(command: list[str], **_: object) -> object:
+        assert "toy==1.0" in command
+        assert "--no-deps" in command
+        given = content.pop(0)
+        if given is not None:
+            put(Path(command[command.index("--dest") + 1]) / "toy-1.0.tar.gz", given)
+        return type("Done", (), {"returncode": int(given is None), "stderr": "no network\n"})()
+
+    monkeypatch.setattr(sources.subprocess, "run", pip)
+    assert sources.fetch("sdist").read_bytes() == CONTENT
+    sources.cache_folder().joinpath("text/toy-1.0.tar.gz").unlink()
+    with pytest.raises(BadInput, match=r"another toy==1\.0"):
+        sources.fetch("sdist")
+    with pytest.raises(BadInput, match="no network"):
+        sources.fetch("sdist")

@@ -76,7 +76,8 @@ class EncoderReference:
         fewest = min(c for c in integers(torch.bincount(clean.labels)) if c)
 
         def made(c: float) -> Any:
-            return LogisticRegression(C=c * 4, max_iter=1000)
+            kind: Any = LogisticRegression
+            return kind(C=c * 4, max_iter=1000)
 
         best = 2.0
         if fewest >= 5:
