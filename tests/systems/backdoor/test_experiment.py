@@ -35,7 +35,7 @@ def small():
         patch.object(story, "build", lambda *a, **k: victim(None)),
         patch.object(story, "EncoderReference", lambda texts: RuleReference()),
         patch.object(story, "attack_on", lambda *a: Attack("badnets", ("cf",))),
-        patch.dict(story.VICTIM, {"cnn": Plan(12, 0.1, 16)}),
+        patch.dict(story.VICTIM, {"cnn": Plan(10, 0.02, 16)}),
         patch.dict(story.HEALING, {"cnn": Healing(plan=Plan(8, 0.05, 16))}),
     ):
         yield Config(families=("badnets",), writer="none", rate=0.2, growths=1, writings=0)
