@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import safetensors.torch
@@ -76,12 +76,12 @@ class EncoderReference:
         fewest = min(c for c in integers(torch.bincount(clean.labels)) if c)
 
         def made(c: float) -> Any:
-            kind: Any = LogisticRegression
+            kind = cast(Any, LogisticRegression)
             return kind(C=c * 4, max_iter=1000)
 
         best = 2.0
         if fewest >= 5:
-            score: Any = cross_val_score
+            score = cast(Any, cross_val_score)
             best = max(_SETS, key=lambda c: float(np.mean(score(made(c), x, y, cv=5))))
         model = made(best).fit(x, y)
         weight, bias = from_numpy(model.coef_).float(), from_numpy(model.intercept_).float()
