@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors.torch
@@ -76,13 +76,15 @@ class EncoderReference:
         fewest = min(c for c in integers(torch.bincount(clean.labels)) if c)
 
         def made(c: float) -> Any:
-            kind = cast(Any, LogisticRegression)
-            return kind(C=c * 4, max_iter=1000)
+            return LogisticRegression(C=c * 4, max_iter=1000)
+
+        def quality(c: float) -> float:
+            found: list[float] = cross_val_score(made(c), x, y, cv=5).tolist()
+            return sum(found)
 
         best = 2.0
         if fewest >= 5:
-            score = cast(Any, cross_val_score)
-            best = max(_SETS, key=lambda c: float(np.mean(score(made(c), x, y, cv=5))))
+            best = max(_SETS, key=quality)
         model = made(best).fit(x, y)
         weight, bias = from_numpy(model.coef_).float(), from_numpy(model.intercept_).float()
         if len(weight) == 1:  # two labels: scikit-learn keeps one row
