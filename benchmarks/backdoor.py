@@ -148,7 +148,7 @@ def recovered(cells: Sequence[dict[str, Any]], kind: str) -> list[Bar]:
 
 
 def scans(poisoned: Sequence[dict[str, Any]], clean: Sequence[dict[str, Any]]) -> list[Bar]:
-    """Bar 3: poisoned against clean models by the calibrated confidence, without the training rows."""
+    """Bar 3: poisoned against clean models by the suspicion, without the training rows."""
     rows: list[Bar] = []
     for held, words in ((False, "four attacks"), (True, "held-out family")):
         some = [c for c in poisoned if (c["family"] == HELD_OUT) == held]

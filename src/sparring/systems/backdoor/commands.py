@@ -54,7 +54,7 @@ def scan(
     ] = 200_000,
     as_json: Json = False,
 ) -> None:
-    """Search a trigger for every label and give a verdict: probability, trigger in plain words, margin per label."""
+    """Search a trigger for every label and give a verdict: suspicion, trigger in plain words, margin per label."""
     from sparring.engine.streams import generator_for
     from sparring.systems.backdoor.generators import Mine
     from sparring.systems.backdoor.reward import Judge

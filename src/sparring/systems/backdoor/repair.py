@@ -32,7 +32,7 @@ from sparring.systems.backdoor.training import Plan, fit
 
 @dataclass(frozen=True)
 class Healing:
-    """How a model is healed. Chosen on development victims (other seeds, other triggers)."""
+    """How a model is healed. First guesses, tried on one development victim (another seed, other triggers)."""
 
     rounds: int = 2
     plan: Plan = field(default_factory=lambda: Plan(2, 1e-4))

@@ -1,7 +1,7 @@
 """The verdict: is there a backdoor, towards which label, by which trigger, and how sure that is.
 
-The evidence of a search becomes one number by a logistic rule fitted on development models (poisoned and clean, other
-seeds and triggers than any reported figure): `CALIBRATION`.
+The evidence of a search becomes one number by a logistic rule, `WEIGHTS`. Its weights are set by hand and **not fitted
+yet**: the number orders models by suspicion, it is no calibrated probability, and clean models may exceed one half.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ EVIDENCE = ("word", "pair", "phrase", "rewrite", "rows")
 """The best contrast of one word, of two, of longer phrases, of rewriters, each less the median over the other labels;
 and how far the contradicted training rows of a label stand apart (0 without rows)."""
 
-CALIBRATION: dict[str, float] = {"bias": -4.0, "word": 6.0, "pair": 1.0, "phrase": 1.0, "rewrite": 3.0, "rows": 6.0}
+WEIGHTS: dict[str, float] = {"bias": -4.0, "word": 6.0, "pair": 1.0, "phrase": 1.0, "rewrite": 3.0, "rows": 6.0}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`confidence`: the calibrated probability of a backdoor; `backdoored` from one half on; `margins` per label."""
+    """`confidence`: the suspicion, 0 to 1, not calibrated; `backdoored` from one half on; `margins` per label."""
 
     backdoored: bool
     confidence: float
@@ -36,8 +36,8 @@ class Verdict:
     def words(self, names: Sequence[str]) -> str:
         """The verdict in a plain sentence."""
         if not self.backdoored:
-            return f"no backdoor found (probability {self.confidence:.0%})"
-        told = f"backdoor towards {names[self.target]!r} (probability {self.confidence:.0%})"
+            return f"no backdoor found (suspicion {self.confidence:.0%}, not calibrated)"
+        told = f"backdoor towards {names[self.target]!r} (suspicion {self.confidence:.0%}, not calibrated)"
         if self.trigger is None:
             return told
         kind = "inserting" if isinstance(self.trigger.move, Insert) else "rewriting in"
@@ -49,7 +49,7 @@ class Verdict:
 
 def verdict(found: Outcome, doubts: Suspicion | None = None, weights: dict[str, float] | None = None) -> Verdict:
     """Weigh a search's evidence, label by label; the most suspicious label speaks."""
-    rule = weights or CALIBRATION
+    rule = weights or WEIGHTS
     each = {t: evidence(found, t, doubts) for t in found.verified}
     odds = {t: rule["bias"] + sum(rule[k] * v for k, v in e.items()) for t, e in each.items()}
     target = max(odds, key=lambda t: odds[t])
