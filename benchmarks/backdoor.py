@@ -47,17 +47,17 @@ def main() -> None:
                                 n, k, f, s, sizes, speaker, others=f != HELD_OUT
                             ),
                         )
-                        poisoned.append({"victim": kind, "data": name, "family": family, "seed": seed, **found})
+                        poisoned.append({"kind": kind, "data": name, "family": family, "seed": seed, **found})
                     key = f"{kind}-{name}-clean-{seed}"
                     one = kept.get(key, lambda n=name, k=kind, s=seed: own.clean_cell(n, k, s, sizes, speaker))
-                    clean.append({"victim": kind, "data": name, "seed": seed, **one})
+                    clean.append({"kind": kind, "data": name, "seed": seed, **one})
     except SystemExit as stop:
         print(stop)
     if not poisoned:
         raise SystemExit("no cell is measured yet")
     measured = tuple(sorted({c["seed"] for c in poisoned}))
     sets = ", ".join(dict.fromkeys(c["data"] for c in poisoned))
-    kinds = ", ".join(dict.fromkeys(c["victim"] for c in poisoned))
+    kinds = ", ".join(dict.fromkeys(c["kind"] for c in poisoned))
     data = f"{sets}; victims {kinds}; {len(poisoned)} poisoned and {len(clean)} clean models; writer {chosen.writer}"
     command = f"SPARRING_DATA=FOLDER python benchmarks/backdoor.py{' --quick' if chosen.quick else ''}"
     command += f" --data {chosen.data} --victims {chosen.victims} --seeds {len(measured)}"
@@ -81,8 +81,8 @@ def bars(poisoned: Sequence[dict[str, Any]], clean: Sequence[dict[str, Any]]) ->
     """Bars 1 to 5. Bars 1, 2 and 4 ask for MiniLM: on other victims they are reported and do not hold."""
     four = [c for c in poisoned if c["family"] != HELD_OUT]
     rows: list[Bar] = []
-    for kind in dict.fromkeys(c["victim"] for c in four):
-        cells = [c for c in four if c["victim"] == kind]
+    for kind in dict.fromkeys(c["kind"] for c in four):
+        cells = [c for c in four if c["kind"] == kind]
         rows += repairs(cells, kind) + rivals(cells, kind) + recovered(cells, kind)
     return [*rows, *scans(poisoned, clean), cost(poisoned)]
 
