@@ -41,7 +41,7 @@ class Sizes:
     rate: float = 0.1
     budget: Budget = field(default_factory=lambda: Budget(writings=1, growths=3))
     filtered: int = 60
-    """Test texts that ONION, RAP and STRIP are judged on."""
+    """Test texts that RAP and STRIP are judged on; ONION, at a reading of the text for each word, on half of them."""
 
 
 QUICK = Sizes(train=600, clean=150, test=100, budget=Budget(words=4000, writings=1, growths=1), filtered=20)
@@ -133,7 +133,8 @@ def _rivals(
         out[name] = {"accuracy": accuracy, "success": success, "calls": victim.ledger.calls - calls, "tokens": 0}
     if own.writer is not None:
         calls, tokens = victim.ledger.calls, own.writer.spent.total
-        decide = rivals.onion(victim, rows.clean.take(range(30)), own.writer)
+        few, bad = few.take(range(sizes.filtered // 2)), bad.take(range(min(sizes.filtered // 2, len(bad))))
+        decide = rivals.onion(victim, rows.clean.take(range(20)), own.writer)
         accuracy, success = _share(decide(few.texts) == few.labels), _share(decide(bad.texts) == TARGET)
         out["ONION"] = {"accuracy": accuracy, "success": success, "calls": victim.ledger.calls - calls,
                         "tokens": own.writer.spent.total - tokens}  # fmt: skip

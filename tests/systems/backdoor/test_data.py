@@ -64,6 +64,16 @@ def test_a_corpus_has_no_row_twice_and_the_same_test_rows_for_every_seed(tmp_pat
         assert len(set(everything)) == len(everything) == 210
 
 
+def test_rows_of_development_are_in_no_other_corpus(tmp_path: Path) -> None:
+    lines = [f"{i}\t{'-' if i % 2 else ''}2.0\tsnippet number {i} here" for i in range(600)]
+    path = archive(tmp_path / "v.tar.gz", lines)
+    chosen = data.load("snippets", 100, train=50, clean=20, test=20, data=path, development=True)
+    judged = data.load("snippets", 0, train=300, clean=60, test=50, data=path)
+    assert len(chosen.train) == 50 and len(judged.test) == 50
+    tuned = chosen.train.texts + chosen.clean.texts + chosen.test.texts
+    assert not set(tuned) & set(judged.train.texts + judged.clean.texts + judged.test.texts)
+
+
 @pytest.mark.shared
 def test_sst2_with_its_poison_files_by_row(real: Path) -> None:
     corpus = data.load("sst2", 0, train=500, clean=100, test=100)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,12 +53,18 @@ def load(
     test: int = 500,
     words: int = 40,
     data: Path | None = None,
+    development: bool = False,
 ) -> Corpus:
-    """A corpus with rows drawn by the seed; texts of 3 to `words` words. The test rows are the same for every seed."""
+    """A corpus with rows drawn by the seed; texts of 3 to `words` words. The test rows are the same for every seed.
+
+    `development`: the rows on which settings are chosen. A fifth of all texts, by a hash of the text, belongs to it in
+    every split and to no other corpus.
+    """
     if name == "snippets":
         everything, digest = snippets(data)
         order = torch.randperm(len(everything), generator=generator_for(0, "backdoor/snippets"))
-        cut = len(everything) - test
+        order = order[[_held(everything.texts[i]) == development for i in integers(order)]]
+        cut = len(order) - test
         files = {"test": (everything, order[cut:]), "pool": (everything, order[:cut])}
     else:
         files = {}
@@ -64,7 +72,8 @@ def load(
             found = _table(sources.locate(name, file, data), _POLARITY if name == "sst2" else _TOPICS)
             files[split] = (found, torch.arange(len(found)))
         digest = sources.checksum(sources.locate(name, "clean_train.tsv", data))
-    return _drawn(name, files, seed, {"train": train, "clean": clean, "test": test}, words, digest)
+    sizes = {"train": train, "clean": clean, "test": test}
+    return _drawn(name, files, seed, sizes, lambda t: 3 <= len(t.split()) <= words and _held(t) == development, digest)
 
 
 def attack_on(corpus: Corpus, family: Family, data: Path | None = None) -> Attack:
@@ -117,7 +126,12 @@ def snippets(data: Path | None = None) -> tuple[Texts, str]:
 
 
 def _drawn(
-    name: Name, files: dict[str, tuple[Texts, torch.Tensor]], seed: int, sizes: dict[str, int], words: int, digest: str
+    name: Name,
+    files: dict[str, tuple[Texts, torch.Tensor]],
+    seed: int,
+    sizes: dict[str, int],
+    fits: Callable[[str], bool],
+    digest: str,
 ) -> Corpus:
     seen: set[str] = set()
     parts: dict[str, Texts] = {}
@@ -133,7 +147,7 @@ def _drawn(
         kept: list[int] = []
         for i in integers(order):
             text = found.texts[i]
-            if 3 <= len(text.split()) <= words and text not in seen:
+            if fits(text) and text not in seen:
                 kept.append(i)
                 seen.add(text)
             if len(kept) == sizes[split]:
@@ -141,6 +155,11 @@ def _drawn(
         parts[split], rows[split] = found.take(kept), tuple(kept)
     source: Literal["embedded", "real"] = "embedded" if name == "snippets" else "real"
     return Corpus(name, parts["train"], parts["clean"], parts["test"], rows, digest, source)
+
+
+def _held(text: str) -> bool:
+    """Whether a text belongs to development."""
+    return hashlib.sha256(text.encode()).digest()[0] < 51
 
 
 def _table(path: Path, names: tuple[str, ...]) -> Texts:

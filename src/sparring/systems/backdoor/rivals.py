@@ -25,7 +25,7 @@ from sparring.systems.backdoor.reward import Judge
 from sparring.systems.backdoor.search import Budget, search
 from sparring.systems.backdoor.texts import Texts
 from sparring.systems.backdoor.training import fit
-from sparring.typed import integers, step
+from sparring.typed import integers, numbers, step
 
 Decide = Callable[[Sequence[str]], Tensor]
 """Labels `(n,)` of texts; -1 where the defence refuses."""
@@ -131,13 +131,13 @@ def low_rank(
 # --- filters --------------------------------------------------------------------------------------------------------
 
 
-def onion(victim: Classifier, clean: Texts, writer: Writer, refusal: float = 0.02, most: int = 5) -> Decide:
-    """ONION (Qi et al., EMNLP 2021): words whose removal lowers the text's surprise by more than a bar are dropped.
+def onion(victim: Classifier, clean: Texts, writer: Writer, refusal: float = 0.02) -> Decide:
+    """ONION (Qi et al., EMNLP 2021): every word whose removal lowers the text's surprise by more than a bar is dropped.
 
-    Only the `most` words that the writer finds least likely after what precedes them would be tried in full ONION's
-    place by all; the bar is the largest gain at which at most `refusal` of clean decisions change.
+    The bar is the smallest of six at which at most `refusal` of the clean decisions change. Its cost is one reading of
+    the text by the writer for each of its words.
     """
-    gains = [_gains(writer, t, most) for t in clean.texts]
+    gains = [_gains(writer, t) for t in clean.texts]
     own, bar = decisions(victim, clean.texts), 0.0
     for bar in (0.1, 0.2, 0.3, 0.5, 0.8, 1.2):
         cut = [_without(t, g, bar) for t, g in zip(clean.texts, gains, strict=True)]
@@ -145,7 +145,7 @@ def onion(victim: Classifier, clean: Texts, writer: Writer, refusal: float = 0.0
             break
 
     def decide(texts: Sequence[str]) -> Tensor:
-        return decisions(victim, [_without(t, _gains(writer, t, most), bar) for t in texts])
+        return decisions(victim, [_without(t, _gains(writer, t), bar) for t in texts])
 
     return decide
 
@@ -212,52 +212,13 @@ def _with_front(victim: Classifier, texts: Sequence[str], vector: Tensor) -> Ten
     return victim.from_embeddings(mixed, seen).softmax(1)
 
 
-def _gains(writer: Writer, text: str, most: int) -> dict[int, float]:
-    """For the words tried (short or long ones first, not the commonest), how much their removal lowers surprise."""
+def _gains(writer: Writer, text: str) -> list[float]:
+    """How much the removal of each word lowers the text's surprise; zeros where the writer does not tell."""
     words = text.split()
-    tried = sorted(range(len(words)), key=lambda i: (words[i].lower() in _COMMON, -abs(len(words[i]) - 5)))[:most]
-    cut = [" ".join(words[:i] + words[i + 1 :]) for i in tried]
-    found = writer.surprise([text, *cut])
-    if found is None:
-        return {}
-    return {i: float(found[0] - found[k]) for k, i in enumerate(tried, 1)}
+    found = writer.surprise([text, *(" ".join(words[:i] + words[i + 1 :]) for i in range(len(words)))])
+    return [0.0] * len(words) if found is None else numbers(found[0] - found[1:])
 
 
-def _without(text: str, gains: dict[int, float], bar: float) -> str:
-    words = text.split()
-    kept = [w for i, w in enumerate(words) if gains.get(i, 0.0) <= bar]
-    return " ".join(kept or words)
-
-
-_COMMON = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "and",
-        "of",
-        "to",
-        "in",
-        "is",
-        "it",
-        "that",
-        "this",
-        "for",
-        "with",
-        "as",
-        "on",
-        "are",
-        "was",
-        "be",
-        "i",
-        "you",
-        "he",
-        "she",
-        "they",
-        "we",
-        "but",
-        "not",
-        ",",
-        ".",
-    ]
-)
+def _without(text: str, gains: Sequence[float], bar: float) -> str:
+    kept = [w for w, gain in zip(text.split(), gains, strict=True) if gain <= bar]
+    return " ".join(kept) or text
