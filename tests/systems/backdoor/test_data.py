@@ -69,7 +69,7 @@ def test_rows_of_development_are_in_no_other_corpus(tmp_path: Path) -> None:
     path = archive(tmp_path / "v.tar.gz", lines)
     chosen = data.load("snippets", 100, train=50, clean=20, test=20, data=path, development=True)
     judged = data.load("snippets", 0, train=300, clean=60, test=50, data=path)
-    assert len(chosen.train) == 50 and len(judged.test) == 50
+    assert (len(chosen.train), len(judged.test)) == (50, 50)
     tuned = chosen.train.texts + chosen.clean.texts + chosen.test.texts
     assert not set(tuned) & set(judged.train.texts + judged.clean.texts + judged.test.texts)
 

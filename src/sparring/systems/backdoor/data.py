@@ -140,6 +140,7 @@ def _drawn(
         found, order = files[split if split in files else "pool"]
         generator = generator_for(0 if split == "test" else seed, f"backdoor/{name}/{split}")
         order = order[torch.randperm(len(order), generator=generator)]
+        order = order[[fits(found.texts[i]) for i in integers(order)]]
         if name == "sst2" and split == "train":  # rows that SynBkd rewrote come first, up to two fifths of the draw
             early = order < _REWRITTEN
             most = 2 * sizes["train"] // 5
@@ -147,7 +148,7 @@ def _drawn(
         kept: list[int] = []
         for i in integers(order):
             text = found.texts[i]
-            if fits(text) and text not in seen:
+            if text not in seen:
                 kept.append(i)
                 seen.add(text)
             if len(kept) == sizes[split]:
