@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from driving_bars import attackers, causes, certificates, equilibrium, held_out, planner, tabular, value
+from driving_bars import attackers, causes, certificates, cost, equilibrium, held_out, planner, tabular, value
 from driving_cells import QUICK, Plan, Seed, one, worlds
 from form import write
 
@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tabular(found, world.test),
         *attackers(found, world.test),
         *value(found),
+        *cost(found),
         *held_out(found),
         *causes(found),
         *equilibrium(found),

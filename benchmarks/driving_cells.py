@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from sparring.data import sources
 from sparring.engine.run import Run
 from sparring.engine.streams import generator_for
 from sparring.errors import BadInput
-from sparring.systems.driving.arena import Course, Judged, Sizes, area, judge, replayed
+from sparring.systems.driving.arena import Course, Judged, Sizes, judge, replayed
 from sparring.systems.driving.attacks import Search, pursue, search
 from sparring.systems.driving.build import procedural, with_slow
 from sparring.systems.driving.experiment import SLOW
@@ -57,15 +58,17 @@ class Worlds:
 
 @dataclass(frozen=True)
 class Seed:
-    """One seed's outcome: each method judged, with its CPU seconds, and what was asked of ADV-0 and the planner."""
+    """One seed's outcome: each method judged, with its training's CPU seconds; crashes per scene in KING's scenes
+    before and after its attack, and the planner's; what was asked of ADV-0; `spent`: CPU seconds of all."""
 
     judged: Mapping[str, Judged]
     ngsim: Mapping[str, Judged]
-    king: Mapping[str, tuple[float, float]]
+    king: Mapping[str, list[list[float]]]
     seconds: Mapping[str, float]
     exploit: tuple[float, ...]
     further: float
-    planner: Mapping[str, Mapping[str, float]]
+    planner: Mapping[str, Mapping[str, list[float]]]
+    spent: Mapping[str, float]
 
 
 def worlds(scratch: Path, plan: Plan) -> Worlds:
@@ -98,25 +101,32 @@ def one(seed: int, scratch: Path, plan: Plan) -> Seed:
     trained = {m: harden(m, first.defender, world.training, plan.size, plan.duel, run, world.watched) for m in METHODS}
     rule = plan.duel.learning
     course = cache(lambda: Course.of(world.test))
-    judged = {m: judge(t.defender, course, world.training, rule, plan.sizes, run, m) for m, t in trained.items()}
+
+    def judged(name: str, method: str, on: Callable[[], Course]) -> Judged:
+        clock = time.process_time()
+        found = judge(trained[method].defender, on, world.training, rule, plan.sizes, run, name)
+        run.recorded(f"cpu-judged-{name}", lambda: time.process_time() - clock)
+        return found
+
+    every = {m: judged(m, m, course) for m in METHODS}
     streets: dict[str, Judged] = {}
-    attacked: dict[str, tuple[float, float]] = {}
+    attacked: dict[str, list[list[float]]] = {}
     if world.ngsim is not None and world.king is not None:
         roads = world.ngsim
         there = cache(lambda: Course.of(roads))
-        for m in ("none", "adv0"):
-            streets[m] = judge(trained[m].defender, there, world.training, rule, plan.sizes, run, f"{m}-ngsim")
-        attacked = {m: king_rates(t.defender, world.king, run, m) for m, t in trained.items()}
+        streets = {m: judged(f"{m}-ngsim", m, there) for m in ("none", "adv0")}
+        attacked = {m: king_crashes(t.defender, world.king, run, m) for m, t in trained.items()}
+    seconds = {"start": first.seconds} | {m: t.seconds for m, t in trained.items()}
+    judging = sum(run.recorded(f"cpu-judged-{m}", lambda: 0.0) for m in METHODS)
     return Seed(
-        judged, streets, attacked, {"start": first.seconds} | {m: t.seconds for m, t in trained.items()},
-        exploitability(run), further(trained["adv0"], world, plan, run), planner(world, plan, run),
+        every, streets, attacked, seconds, exploitability(run), further(trained["adv0"], world, plan, run),
+        planner(world, plan, run), {"training": sum(seconds.values()), "judging": judging},
     )  # fmt: skip
 
 
-def king_rates(driver: Any, scenes: tuple[Scenes, Scenes], run: Run, name: str) -> tuple[float, float]:
-    """Crash rates with anybody in KING's scenes before and after its attack."""
-    rates = run.recorded(f"king-{name}", lambda: [float(replayed(driver, s).float().mean()) for s in scenes])
-    return rates[0], rates[1]
+def king_crashes(driver: Any, scenes: tuple[Scenes, Scenes], run: Run, name: str) -> list[list[float]]:
+    """Crashes with anybody, per scene, in KING's scenes before and after its attack."""
+    return run.recorded(f"king-{name}", lambda: [replayed(driver, s).float().tolist() for s in scenes])
 
 
 def exploitability(run: Run) -> tuple[float, ...]:
@@ -142,25 +152,21 @@ def further(adv0: Trained, world: Worlds, plan: Plan, run: Run) -> float:
     return run.recorded("further-gain", gained)
 
 
-def planner(world: Worlds, plan: Plan, run: Run) -> dict[str, dict[str, float]]:
-    """The default planner and the hardened one under the held-out attackers of bar 3b."""
+def planner(world: Worlds, plan: Plan, run: Run) -> dict[str, dict[str, list[float]]]:
+    """The default planner and the hardened one under the held-out attackers of bar 3b: crashes per scene, of the search
+    the mean over its budgets."""
     tuned = harden_planner(world.training, plan.size, plan.duel, run)
     few = world.test.take(torch.arange(0, len(world.test), max(1, len(world.test) // plan.planner_test)))
 
-    def figures(driver: Planner) -> dict[str, float]:
+    def figures(driver: Planner) -> dict[str, list[float]]:
         found = search(driver, few, Search(6, 2, 2) if plan.test > 50 else Search(2, 1, 1), run.generator("search"))
         chase = pursue(driver, few)
-        own = {"CEM": float(found.crashed.float().mean()), "pursuit": float(chase.crashed.float().mean())}
+        own = {"budgeted search": found.crashed.float().mean(0).tolist(), "pursuit": chase.crashed.float().tolist()}
         if world.king is not None:
-            own["KING"] = float(replayed(driver, world.king[1]).float().mean())
+            own["KING's scenes"] = replayed(driver, world.king[1]).float().tolist()
         return own
 
     return run.recorded("planner-judged", lambda: {"none": figures(Planner()), "adv0": figures(tuned.defender)})
-
-
-def auc(judged: Judged) -> float:
-    """The area under crash-versus-budget."""
-    return area(judged)
 
 
 def _run(scratch: Path, name: str, seed: int) -> Run:

@@ -39,6 +39,10 @@ def evaluate(
     ] = None,
     search: Annotated[int, typer.Option(help="Episodes per round of the search; 0 leaves it out.", min=0)] = 8,
     seed: Annotated[int, typer.Option(help="The seed of the search.", min=0)] = 0,
+    simulator: Annotated[
+        str | None, typer.Option(help="Drive the ego in another simulator's body: highway-env or metadrive.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="Scenes driven in another simulator, evenly spread.", min=1)] = 20,
     as_json: Json = False,
 ) -> None:
     """Drive both policies of a run through scenes of your own, on the log and under attack.
@@ -55,7 +59,10 @@ def evaluate(
     for name, file in (("baseline", "baseline"), ("hardened", "model")):
         driver = load(folder, file)
         for attack, of in found.items():
-            rows += _attacked(driver, of, name, attack, search, seed)
+            if simulator is None:
+                rows += _attacked(driver, of, name, attack, search, seed)
+            else:
+                rows += _moved(driver, of, name, attack, simulator, count)
     if as_json:
         typer.echo(json.dumps({"run": str(run.folder), "scenes": str(scenes or "test"), "rows": rows}, indent=2))
         return
@@ -151,6 +158,32 @@ def _attacked(driver: Any, scenes: Scenes, model: str, of: str, episodes: int, s
         chase = pursue(driver, scenes)
         rows.append(row | {"attack": "pursuit", "crashes": float(chase.crashed.float().mean()),
                            "return": float(chase.ret.mean())})  # fmt: skip
+    return rows
+
+
+def _moved(driver: Any, scenes: Scenes, model: str, of: str, simulator: str, count: int) -> list[dict[str, Any]]:
+    """One defender's rows with its body in another simulator: the attacks are those that were worst in ours."""
+    import torch
+
+    from sparring.systems.driving.attacks import Pursuit
+    from sparring.systems.driving.elsewhere import body, play_elsewhere
+    from sparring.systems.driving.response import against_all, allowed
+
+    few = scenes.take(torch.linspace(0, len(scenes) - 1, min(count, len(scenes))).long())
+    every = torch.arange(len(few))
+    worst = torch.where(allowed(few), against_all(driver, few).ret, torch.inf).argmin(1)
+    path = few.moves[every, worst]
+    rows: list[dict[str, Any]] = []
+    with body(simulator) as vehicle:
+        for attack, out in (
+            ("none", play_elsewhere(driver, few, every, vehicle)),
+            ("worst candidate in ours", play_elsewhere(driver, few, every, vehicle, path)),
+            ("pursuit", play_elsewhere(driver, few, every, vehicle, attack=Pursuit())),
+        ):
+            hit = out.failed if attack == "none" else out.crashed
+            rows.append({"model": model, "scenes": f"{of} in {simulator}", "n": len(few), "attack": attack,
+                         "crashes": float(hit.float().mean()), "return": float(out.ret.mean()),
+                         "completion": float(out.completion.mean())})  # fmt: skip
     return rows
 
 

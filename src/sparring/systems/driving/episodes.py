@@ -69,7 +69,7 @@ def play(
     parts: list[Outcome] = []
     for at in split(torch.arange(len(rows)), CHUNK):
         sim = Simulator(scenes, rows[at], None if path is None else path[at], attack)
-        parts.append(_drive(driver, sim))
+        parts.append(drive(driver, sim))
     return Outcome.joined(parts)
 
 
@@ -99,7 +99,9 @@ def record(driver: Driver, sim: Simulator) -> tuple[Tensor, Tensor]:
     return torch.stack(egos, dim=1), torch.stack(others, dim=2)
 
 
-def _drive(driver: Driver, sim: Simulator) -> Outcome:
+@torch.no_grad()
+def drive(driver: Driver, sim: Simulator) -> Outcome:
+    """Drive all episodes of a fresh simulator to their ends."""
     ret, speed, jerk, moving = (torch.zeros(sim.batch) for _ in range(4))
     gap = torch.full((sim.batch,), torch.inf)
     while sim.t < STEPS and not bool(sim.ended.all()):

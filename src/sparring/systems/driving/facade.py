@@ -17,12 +17,13 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparring.systems.driving.elsewhere import Body, Elsewhere
 from sparring.systems.driving.observe import WIDTH, observe
 from sparring.systems.driving.policy import ACTIONS, residual
 from sparring.systems.driving.response import allowed
 from sparring.systems.driving.rollout import Drive
 from sparring.systems.driving.scenes import STEPS, Scenes
-from sparring.systems.driving.simulator import ENDINGS, Simulator, StepwiseAttack
+from sparring.systems.driving.simulator import ENDINGS, Simulator, StepwiseAttack, bicycle
 from sparring.typed import from_numpy
 
 Floats = NDArray[np.float32]
@@ -32,16 +33,22 @@ LIMIT = 10.0
 
 class Episodes:
     """Which scene and which attack come next: scenes at random; the attacker's candidate by `law` `(S, K)`
-    log-probabilities, with probability `attacked`, else the log; or `attack` steers it in all of them."""
+    log-probabilities, with probability `attacked`, else the log; or `attack` steers it in all of them. With a `body`
+    the ego is another simulator's vehicle (`elsewhere.body`), one episode at a time."""
 
     def __init__(
-        self, scenes: Scenes, law: Tensor | None = None, attacked: float = 0.8, attack: StepwiseAttack | None = None
+        self,
+        scenes: Scenes,
+        law: Tensor | None = None,
+        attacked: float = 0.8,
+        attack: StepwiseAttack | None = None,
+        body: Body | None = None,
     ) -> None:
         if not 0 <= attacked <= 1:
             raise ValueError(f"attacked is a probability; got {attacked}")
         if law is not None and law.shape != scenes.log_prior.shape:
             raise ValueError(f"law is {tuple(law.shape)}, the scenes have candidates {tuple(scenes.log_prior.shape)}")
-        self.scenes, self.attacked, self.attack = scenes, attacked, attack
+        self.scenes, self.attacked, self.attack, self.body = scenes, attacked, attack, body
         self.law = torch.where(allowed(scenes), scenes.log_prior if law is None else law, -1e9)
 
     def begin(self, count: int, generator: torch.Generator) -> Simulator:
@@ -49,7 +56,8 @@ class Episodes:
         rows = torch.randint(len(self.scenes), (count,), generator=generator)
         drawn = torch.multinomial(self.law[rows].softmax(1), 1, generator=generator).squeeze(1)
         played = torch.where(torch.rand(count, generator=generator) < self.attacked, drawn, 0)
-        return Simulator(self.scenes, rows, self.scenes.moves[rows, played], self.attack)
+        dynamics = bicycle if self.body is None else Elsewhere(self.body)
+        return Simulator(self.scenes, rows, self.scenes.moves[rows, played], self.attack, dynamics=dynamics)
 
 
 class DrivingEnv(gymnasium.Env[Floats, Floats]):

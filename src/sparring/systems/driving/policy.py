@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sparring.systems.driving.observe import WIDTH, observe
+from sparring.systems.driving.observe import COMING, WIDTH, observe
 from sparring.systems.driving.simulator import BRAKE, THRUST, Simulator
 
 ACTIONS = 2
@@ -61,21 +61,25 @@ def residual(sim: Simulator, action: Tensor) -> Tensor:
 
 
 class Policy(nn.Module):
-    """A Gaussian actor and its critic `(B, WIDTH) -> mean (B, 2), value (B,)`; zero mean and value at first."""
+    """A Gaussian actor and its critic `(B, WIDTH + COMING) -> mean (B, 2), value (B,)`; zero mean and value at first.
+
+    In training the critic is told what is coming (asymmetric actor-critic: Pinto et al., RSS 2018), so that the luck of
+    the draw does not blur what an action was worth. The actor never sees it, and nobody asks the critic on the road.
+    """
 
     def __init__(self, width: int = 128, half: int = 64, *, generator: torch.Generator) -> None:
         super().__init__()
         self.trunk = nn.Sequential(nn.Linear(WIDTH, width), nn.ReLU())
         self.actor = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, ACTIONS))
-        self.critic = nn.Sequential(nn.Linear(width, half), nn.ReLU(), nn.Linear(half, 1))
+        self.critic = nn.Sequential(nn.Linear(width + COMING, half), nn.ReLU(), nn.Linear(half, 1))
         self.log_std = nn.Parameter(torch.tensor([-1.2, -1.2]))
         initialise(self, generator)
         nn.init.zeros_(self.actor.get_parameter("2.weight"))
         nn.init.zeros_(self.critic.get_parameter("2.weight"))
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = self.trunk(seen)
-        return self.actor(hidden), self.critic(hidden).squeeze(1)
+        hidden = self.trunk(seen[:, :WIDTH])
+        return self.actor(hidden), self.critic(torch.cat([hidden, seen[:, WIDTH:]], dim=1)).squeeze(1)
 
     def act(self, sim: Simulator) -> Tensor:
         return residual(sim, self.actor(self.trunk(observe(sim))))

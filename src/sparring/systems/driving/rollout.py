@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.systems.driving.episodes import REPEAT
-from sparring.systems.driving.observe import observe
+from sparring.systems.driving.observe import coming, observe
 from sparring.systems.driving.policy import control, log_prob, residual
 from sparring.systems.driving.scenes import STEPS
 from sparring.systems.driving.simulator import Simulator
@@ -41,7 +41,8 @@ class Drive:
         """Which episodes `(B,)` an adversary plays."""
 
     def observe(self) -> Tensor:
-        return observe(self.sim)
+        """What the policy sees, and behind it what only its critic is told."""
+        return torch.cat([observe(self.sim), coming(self.sim)], dim=1)
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
         reward = torch.zeros(self.sim.batch)

@@ -7,6 +7,7 @@ because replayed cars that drive into whoever slows down would be crashes of the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -32,6 +33,10 @@ CRASH = 10.0
 """What a crash, or leaving the road, costs."""
 PROGRESS = 20.0
 """What the nominal driver's way is worth; up to a tenth more can be earned."""
+
+
+Dynamics = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Pose `(B, 4)`, acceleration and curvature `(B,)` to the pose after `DT`: `bicycle`, or a foreign vehicle."""
 
 
 class StepwiseAttack(Protocol):
@@ -63,7 +68,8 @@ def bicycle(pose: Tensor, accel: Tensor, curvature: Tensor) -> Tensor:
 class Simulator:
     """B episodes side by side: row b plays scene `rows[b]`, in which vehicle 0 follows `path[b]` or is steered.
 
-    `path` is `(B, STEPS + 1, 4)`, by default the log; where `steered` `(B,)` is True the `attack` drives instead.
+    `path` is `(B, STEPS + 1, 4)`, by default the log; where `steered` `(B,)` is True the `attack` drives instead. The
+    ego's body moves by `dynamics`.
     After an episode has ended its row stands still in the figures (`ended` is set, rewards are 0).
     """
 
@@ -74,6 +80,7 @@ class Simulator:
         path: Tensor | None = None,
         attack: StepwiseAttack | None = None,
         steered: Tensor | None = None,
+        dynamics: Dynamics = bicycle,
     ) -> None:
         self.rows, self.batch = rows, len(rows)
         self.route, self.pace, self.nominal = scenes.route[rows], scenes.pace[rows], scenes.nominal[rows]
@@ -85,7 +92,7 @@ class Simulator:
         self.others = logs[:, :, 0].clone()
         self._logs, count = logs.reshape(-1, 4), logs.shape[1]
         self._first = torch.arange(self.batch * count).reshape(self.batch, count) * (STEPS + 1)
-        self.attack = attack
+        self.attack, self.dynamics = attack, dynamics
         self.steered = steered if steered is not None else torch.full((self.batch,), attack is not None)
         self.ego = scenes.start[rows].clone()
         self.clock = torch.zeros(self.batch, count)
@@ -111,7 +118,7 @@ class Simulator:
         """One step of `DT` with the ego's controls `(B,)` (m/s², 1/m); returns the reward `(B,)`."""
         over = self.ended
         before, paid = self.ego, self.paid
-        self.ego = torch.where(over.unsqueeze(1), before, bicycle(before, accel, curvature))
+        self.ego = torch.where(over.unsqueeze(1), before, self.dynamics(before, accel, curvature))
         self.accel = (self.ego[:, 3] - before[:, 3]) / DT
         self.turn = (self.ego[:, 2] - before[:, 2]) / DT
         self._traffic()
@@ -122,6 +129,11 @@ class Simulator:
         comfort = 0.002 * accel.square() + 0.01 * (self.turn * self.ego[:, 3]).square().clamp_max(50) / 10
         reward = self.paid - paid - comfort * DT - CRASH * crashed
         return torch.where(over, 0.0, reward)
+
+    def ahead(self, steps: int) -> Tensor:
+        """Where the attacker will be after `steps` `(B, 4)` on its path; where it is now if it is steered."""
+        later = self._logs[self._first[:, 0] + min(self.t + steps, STEPS)]
+        return torch.where(self.steered.unsqueeze(1), self.others[:, 0], later)
 
     @property
     def paid(self) -> Tensor:

@@ -24,6 +24,8 @@ from sparring.typed import split
 SEES = 12
 BRAKES, SPEEDS_UP, TURNS = 6.0, 3.0, 0.06
 """Bounds of its controls: m/s², m/s², 1/m."""
+LEAST = 8.0
+"""Mean return of the defender against it below which it does not learn on."""
 STEPWISE = -1
 """In place of a candidate's index: the step-wise attacker drives."""
 
@@ -129,15 +131,24 @@ def episodes_of(scenes: Scenes, batch: Batch, adversary: Any, generator: torch.G
 
 
 def learn(adversary: Any, rollout: Rollout, env: Env, state: State) -> dict[str, float]:
-    """The adversary notices what attacked episodes returned; then one PPO pass for its step-wise attacker on the
-    defender's own episodes, rewards negated."""
+    """The adversary notices what its candidates cost; then one PPO pass for its step-wise attacker on the defender's
+    own episodes, rewards negated.
+
+    A steering attacker that always wins teaches nothing but to stand still, and no search says what of it could be
+    escaped. So it learns only while the defender still earns `LEAST` against it (a minimal criterion: Wang et al.,
+    "POET", GECCO 2019), and what it does does not count among the scenes that deserve more practice.
+    """
     assert isinstance(env, Drive)
-    if env.attacked is not None:
-        adversary.noticed(env.sim.rows[env.attacked], rollout.ret[env.attacked])
     attack = env.sim.attack
+    own = env.sim.steered if isinstance(attack, Steering) else torch.zeros(env.sim.batch, dtype=torch.bool)
+    if env.attacked is not None:
+        candidate = env.attacked & ~own
+        adversary.noticed(env.sim.rows[candidate], rollout.ret[candidate])
     if not isinstance(attack, Steering):
         return {}
-    own = env.sim.steered
+    figures = {"stepwise_return": float(rollout.ret[own].mean())}
+    if figures["stepwise_return"] < LEAST:
+        return figures
     seen, action, before, value = (torch.stack(parts)[:, own] for parts in zip(*attack.kept, strict=True))
     theirs = Rollout(seen, action, before, value, -rollout.reward[:, own] - _effort(action), rollout.alive[:, own],
                      rollout.over[:, own])  # fmt: skip
@@ -154,7 +165,7 @@ def learn(adversary: Any, rollout: Rollout, env: Env, state: State) -> dict[str,
             ratio = (log_prob(mean, policy.log_std.clamp(-2, 0), action[at]) - before[at]).exp()
             gained = torch.minimum(ratio * gain[at], ratio.clamp(0.8, 1.2) * gain[at])
             state.descend(-gained.mean() + 0.5 * (0.05 * (guess - target[at])).square().mean(), "stepwise")
-    return {"stepwise_return": float(rollout.ret[own].mean())}
+    return figures
 
 
 def _effort(action: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from sparring.schedules import Constant, Linear
 from sparring.strategies.selfplay import SelfPlay
 from sparring.systems.driving.adversary import FixedAdversary, Frozen, LatticeAdversary, Learning
 from sparring.systems.driving.context import passes
+from sparring.systems.driving.imitation import imitate
 from sparring.systems.driving.planner import Planner
 from sparring.systems.driving.policy import Policy
 from sparring.systems.driving.ppo import PPO
@@ -28,6 +29,7 @@ from sparring.systems.driving.tuning import Tune
 Method = Literal["none", "rule", "cat", "adv0"]
 METHODS: tuple[Method, ...] = ("none", "rule", "cat", "adv0")
 ADVERSARY, STEPWISE = "opponent", "stepwise"
+_CPU = "cpu.seconds"
 
 
 @dataclass(frozen=True)
@@ -78,22 +80,35 @@ class Trained:
 
 @dataclass(frozen=True, kw_only=True)
 class Annealed:
-    """Another strategy with a learning rate that falls in a straight line to a tenth."""
+    """Another strategy with a learning rate that falls in a straight line to a tenth; it counts what its steps cost."""
 
     inner: Strategy
     rate: float
+    spent: list[float] = field(default_factory=lambda: [])
+    """CPU seconds of all steps so far, of a resumed training too; empty before the first."""
 
     def step(self, game: Game, batch: Batch, state: State) -> StepResult:
         share = 1 - 0.9 * state.step / max(1, state.total_steps)
         optimizers: Mapping[str, torch.optim.Optimizer] = getattr(state, "optimizers", {})
         for group in optimizers["defender"].param_groups if "defender" in optimizers else ():
             group["lr"] = self.rate * share
-        return self.inner.step(game, batch, state)
+        begun = time.process_time()
+        result = self.inner.step(game, batch, state)
+        before = state.memory.get(_CPU, torch.zeros((), dtype=torch.float64))
+        state.memory[_CPU] = before + (time.process_time() - begun)
+        self.spent[:] = [float(state.memory[_CPU])]
+        return result
 
 
 def start(scenes: Scenes, size: Size, run: Run) -> Trained:
-    """The policy that every method goes on from: trained on the logs."""
+    """The policy that every method goes on from: taught by the planner, then trained, both on the logs."""
     policy = Policy(generator=run.generator("init/policy"))
+
+    def taught() -> Mapping[str, Tensor]:
+        imitate(policy, scenes, run.generator("imitation"))
+        return policy.state_dict()
+
+    policy.load_state_dict(run.cached("imitated", taught))
     return _play("start", policy, None, _ppo(scenes), scenes, size, size.start, size.rate, run)
 
 
@@ -194,28 +209,19 @@ def _play(
     rate: float, run: Run, watch: Callable[[nn.Module], Mapping[str, float]] | None = None,
 ) -> Trained:  # fmt: skip
     epochs = 4 if count % 4 == 0 else 1
-    watching: list[float] = []
-
-    def watched(defender: nn.Module) -> Mapping[str, float]:
-        assert watch is not None
-        begun = time.process_time()
-        figures = watch(defender)
-        watching.append(time.process_time() - begun)
-        return figures
-
+    annealed = Annealed(inner=strategy, rate=rate)
     task = Task(
         game=Game(defender, adversary, loss),
-        strategy=Annealed(inner=strategy, rate=rate),
+        strategy=annealed,
         data=batches(scenes, size, count // epochs),
         batches=count // epochs,
         epochs=epochs,
         optimizers=lambda game: optimizers(game, rate),
         clip=0.5,
-        validate=None if watch is None else watched,
+        validate=watch,
     )
-    before = time.process_time()
     trained = run.train(task, name)
-    spent = run.recorded(f"cpu-{name}", lambda: {"seconds": time.process_time() - before - sum(watching)})["seconds"]
+    spent = run.recorded(f"cpu-{name}", lambda: {"seconds": sum(annealed.spent)})["seconds"]
     return Trained(trained, spent, adversary if isinstance(adversary, LatticeAdversary) else None)
 
 
