@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import sys
 
@@ -100,11 +101,23 @@ def test_evaluate_and_render_speak_of_the_run(finished, cli, tmp_path):
         assert film.size[0] > 900
 
 
+@pytest.mark.skipif(importlib.util.find_spec("highway_env") is None, reason="highway-env is not installed")
+def test_both_policies_drive_in_another_simulators_body(finished, cli):
+    _, folder = finished
+    code, out, _ = cli("evaluate", folder, "--simulator", "highway-env", "--count", 3, "--json")
+    found = json.loads(out)["rows"]
+    assert code == 0
+    assert {r["scenes"] for r in found} == {"test in highway-env"}
+    assert {r["attack"] for r in found} == {"none", "worst candidate in ours", "pursuit"}
+    assert all(r["n"] == 3 for r in found)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("evaluate", "FOLDER", "--search", 1), "--search 1"),
         (("evaluate", "FOLDER", "--scenes", "gone.npz"), "gone.npz"),
+        (("evaluate", "FOLDER", "--simulator", "carla"), "--simulator carla"),
         (("render", "FOLDER", "--scene", 999), "--scene 999"),
         (("render", "FOLDER", "--move", 99), "--move 99"),
         (("render", "FOLDER", "-o", "film.mp4"), ".gif"),

@@ -4,6 +4,7 @@ import torch
 from tests.systems.driving.worlds import straight
 
 from sparring.game import Game
+from sparring.systems.driving import stepwise
 from sparring.systems.driving.adversary import LatticeAdversary, Learning
 from sparring.systems.driving.attacks import BUDGETS, Pursuit, Search, attacker_tracks, controlled, pursue, search
 from sparring.systems.driving.context import passes
@@ -98,7 +99,8 @@ def test_steered_and_planned_attackers_share_a_batch():
     assert torch.allclose(env.sim.others[1], alone.sim.others[0])
 
 
-def test_the_attacker_learns_from_the_defenders_episodes(plain_state):
+def iteration(plain_state, moves):
+    """One iteration of the defender against an adversary whose attacks are `moves`; the adversary, what was learnt."""
     scenes = Scenes.joined([crossing()] * 4)
     egos = passes(Blind(), scenes, torch.arange(4))
     adversary = LatticeAdversary(scenes, egos, Learning(), generator=seeded())
@@ -113,12 +115,30 @@ def test_the_attacker_learns_from_the_defenders_episodes(plain_state):
         },
     )
     before = adversary.stepwise.mean.weight.clone()
-    rows = torch.arange(4).repeat(8)
     rule = PPO(begin=lambda batch, adversary: episodes_of(scenes, batch, adversary), learn=learn)
-    figures = rule.step(game, (rows, torch.full_like(rows, STEPWISE)), state).metrics
+    figures = rule.step(game, (torch.arange(4).repeat(8), moves), state).metrics
+    return adversary, figures, not torch.equal(before, adversary.stepwise.mean.weight)
+
+
+def test_the_attacker_learns_from_the_defenders_episodes(plain_state):
+    _, figures, learnt = iteration(plain_state, torch.full((32,), STEPWISE))
     assert "stepwise_return" in figures
-    assert not torch.equal(before, adversary.stepwise.mean.weight)
-    assert float(adversary.loss.max()) > 0
+    assert learnt
+
+
+def test_a_steering_attacker_that_wins_anyway_learns_no_more(plain_state, monkeypatch):
+    monkeypatch.setattr(stepwise, "LEAST", 100.0)
+    _, figures, learnt = iteration(plain_state, torch.full((32,), STEPWISE))
+    assert figures["stepwise_return"] < 100
+    assert not learnt
+
+
+def test_scenes_deserve_more_practice_for_what_candidates_cost_alone(plain_state):
+    steered, _, _ = iteration(plain_state, torch.full((32,), STEPWISE))
+    assert float(steered.loss.abs().max()) == 0.0
+    chosen, figures, _ = iteration(plain_state, torch.full((32,), 1))
+    assert "stepwise_return" not in figures
+    assert float(chosen.loss.max()) > 0
 
 
 def test_no_control_added_is_the_log():
