@@ -20,7 +20,7 @@ from sparring.systems.driving.certificate import bound, violations
 from sparring.systems.driving.response import allowed, prior
 from sparring.systems.driving.scenes import Scenes
 from sparring.systems.driving.training import METHODS
-from sparring.typed import step
+from sparring.typed import from_numpy, step
 
 RADIUS = 0.5
 FRESH = "fresh best response"
@@ -81,9 +81,7 @@ def compared(
 
     count, n, random = len(first), len(first[0].table), np.random.default_rng(0)
     value = told(range(count), every(first[0]))
-    draws = [
-        told(list(random.integers(0, count, count)), torch.from_numpy(random.integers(0, n, n))) for _ in range(DRAWS)
-    ]
+    draws = [told(list(random.integers(0, count, count)), from_numpy(random.integers(0, n, n))) for _ in range(DRAWS)]
     low, high = np.quantile(draws, [0.025, 0.975])
     return value, (min(float(low), value), max(float(high), value))
 

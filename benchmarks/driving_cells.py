@@ -25,6 +25,7 @@ from sparring.systems.driving.planner import Planner
 from sparring.systems.driving.response import Budget, Played, against_all, law
 from sparring.systems.driving.scenes import Scenes
 from sparring.systems.driving.training import METHODS, Duel, Size, Trained, harden, harden_planner, play_on, start
+from sparring.typed import numbers
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def one(seed: int, scratch: Path, plan: Plan) -> Seed:
 
 def king_crashes(driver: Any, scenes: tuple[Scenes, Scenes], run: Run, name: str) -> list[list[float]]:
     """Crashes with anybody, per scene, in KING's scenes before and after its attack."""
-    return run.recorded(f"king-{name}", lambda: [replayed(driver, s).float().tolist() for s in scenes])
+    return run.recorded(f"king-{name}", lambda: [numbers(replayed(driver, s)) for s in scenes])
 
 
 def exploitability(run: Run) -> tuple[float, ...]:
@@ -161,9 +162,9 @@ def planner(world: Worlds, plan: Plan, run: Run) -> dict[str, dict[str, list[flo
     def figures(driver: Planner) -> dict[str, list[float]]:
         found = search(driver, few, Search(6, 2, 2) if plan.test > 50 else Search(2, 1, 1), run.generator("search"))
         chase = pursue(driver, few)
-        own = {"budgeted search": found.crashed.float().mean(0).tolist(), "pursuit": chase.crashed.float().tolist()}
+        own = {"budgeted search": numbers(found.crashed.float().mean(0)), "pursuit": numbers(chase.crashed)}
         if world.king is not None:
-            own["KING's scenes"] = replayed(driver, world.king[1]).float().tolist()
+            own["KING's scenes"] = numbers(replayed(driver, world.king[1]))
         return own
 
     return run.recorded("planner-judged", lambda: {"none": figures(Planner()), "adv0": figures(tuned.defender)})

@@ -23,6 +23,7 @@ from sparring.systems.driving.episodes import Outcome, drive
 from sparring.systems.driving.policy import Driver
 from sparring.systems.driving.scenes import DT, Scenes
 from sparring.systems.driving.simulator import BRAKE, THRUST, Simulator, StepwiseAttack
+from sparring.typed import numbers
 
 SETTLING = 30
 """Physics steps that MetaDrive's vehicle stands before it drives."""
@@ -52,7 +53,7 @@ class Elsewhere:
         if len(pose) != 1:
             raise ValueError(f"another simulator's vehicle drives one episode at a time, not {len(pose)}")
         if not self._placed:
-            x, y, heading, speed = pose[0].tolist()
+            x, y, heading, speed = numbers(pose[0])
             self.body.place((x, y, heading, speed))
             self._placed = True
         return torch.tensor([self.body.step(float(accel), float(curvature))], dtype=pose.dtype)
