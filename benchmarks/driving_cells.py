@@ -35,9 +35,9 @@ class Plan:
     training: int = 1200
     test: int = 400
     planner_test: int = 100
-    size: Size = field(default_factory=lambda: Size(episodes=1024, start=16, rounds=32, spare=1.2, planner=6))
+    size: Size = field(default_factory=lambda: Size(episodes=1024, start=16, rounds=32, planner=6))
     duel: Duel = field(default_factory=Duel)
-    sizes: Sizes = field(default_factory=lambda: Sizes(Budget(360, 12, 300), Search(8, 3, 3)))
+    sizes: Sizes = field(default_factory=lambda: Sizes(Budget(600, 12, 600), Search(8, 3, 3)))
 
 
 QUICK = Plan(

@@ -43,7 +43,7 @@ class Size:
     episodes: int = 512
     start: int = 60
     rounds: int = 80
-    spare: float = 1.2
+    spare: float = 1.35
     rate: float = 1e-3
     again: float = 7e-4
     planner: int = 10
