@@ -275,4 +275,50 @@ SETS = (
         "https://github.com/autonomousvision/king",
         "Hanselmann, Renz, Chitta, Bhattacharyya, Geiger: KING, ECCV 2022",
     ),
+    DataSet(
+        "product-pairs",
+        "Walmart-Amazon and Amazon-Google: pairs of product titles with category, brand, model number and price",
+        (
+            File(
+                "text/ecommerce/walmart_amazon_train.txt",
+                "092fccd11c1cc1ffe54a702af276641218ce9506e6d60fb5a29a3c67d87892c3",
+            ),
+            File(
+                "text/ecommerce/amazon_google_train.txt",
+                "84ef5f7747296990a3775d2c8774949e720df643106b1b447682265f41929b26",
+            ),
+        ),
+        "Apache-2.0 repository (megagonlabs/ditto)",
+        "https://github.com/megagonlabs/ditto",
+        "Li, Li, Suhara, Doan, Tan: Deep Entity Matching with Pre-Trained Language Models, VLDB 2021",
+    ),
+    DataSet(
+        "wands-queries",
+        "WANDS: 480 search queries of a furniture shop with their product classes",
+        (File("text/ecommerce/wands_query.csv", "63b61660560fecc33ec490804c7e2b81402ee3e7c31a9cbb5e03736639f68e95"),),
+        "MIT",
+        "https://github.com/wayfair/WANDS",
+        "Chen, Liu, Liu, Sun, Yang, Zhu: WANDS: Dataset for Product Search Relevance Assessment, ECIR 2022",
+    ),
+    DataSet(
+        "bestbuy-categories",
+        "Best Buy: a tree of 4,584 shop categories",
+        (
+            File(
+                "text/ecommerce/bestbuy_categories.json",
+                "65837efb579f4a6c67c8b2e9771345d0d6513b137059be1f369c8faf98ab4c37",
+            ),
+        ),
+        "CC0",
+        "https://github.com/BestBuyAPIs/open-data-set",
+        "Best Buy open data set",
+    ),
+    DataSet(
+        "xstest",
+        "XSTest: 250 safe prompts that sound unsafe, and 200 unsafe ones",
+        (File("text/safety/xstest_prompts.csv", "11783fb294ed017473ee53c207d71f2161c7672c8d0b037501e78387f801cb5a"),),
+        "CC BY 4.0",
+        "https://github.com/paul-rottger/exaggerated-safety",
+        "Röttger et al.: XSTest: A Test Suite for Identifying Exaggerated Safety Behaviours, NAACL 2024",
+    ),
 )
