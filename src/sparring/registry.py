@@ -58,7 +58,12 @@ _BUILT_IN = (
         True,
         "sparring.systems.seismic:system",
     ),
-    Entry("search", "a knowledge-grounded, secure e-commerce search LLM", False, ""),
+    Entry(
+        "search",
+        "a knowledge-grounded, secure e-commerce search LLM",
+        True,
+        "sparring.systems.search:system",
+    ),
     Entry(
         "backdoor",
         "find a text model's backdoor trigger with an LLM and repair it",

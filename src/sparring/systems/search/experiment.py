@@ -114,8 +114,11 @@ def _bout(config: Config, run: Run, seed: int) -> Bout:
             "without path B": align.align(grown, corpus, align.PLAIN, plan, run, f"plain-{seed}"),
             "with path B": align.align(grown, corpus, path, plan, run, f"adversarial-{seed}"),
         }
-    store.save(run.folder, both["with path B"], both["without path B"], corpus, data.load(
-        config.data, seed, config.products, run.data))  # fmt: skip
+    shop = data.load(config.data, seed, config.products, run.data)
+    store.save(
+        run.folder, both["with path B"], both["without path B"], corpus, shop,
+        facts_in_prompt=config.model == "smollm2",
+    )  # fmt: skip
     return _examined(config, run, seed, corpus, papers, both, found)
 
 
