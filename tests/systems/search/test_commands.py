@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from sparring.engine.run import Run
 from sparring.errors import BadInput
 from sparring.evaluation.scorecard import Scorecard
-from sparring.systems.search import system
+from sparring.systems.search import exam, system
 from sparring.systems.search.assistant import Assistant
 from sparring.systems.search.commands import app
 from sparring.systems.search.config import Config
@@ -37,7 +37,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of almost no training: every part plays, nothing is learnt."""
     folder = tmp_path_factory.mktemp("run") / "r"
     run = Run.create(folder, TINY, seed=0, system="search", quiet=True)
-    card = system.experiment(TINY, run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exam, "REPLY", 3)
+        card = system.experiment(TINY, run)
     card.save(folder / "scorecard.json")
     run.close()
     return folder
@@ -60,7 +62,8 @@ def test_a_run_leaves_models_catalogue_corpus_and_a_scorecard(finished: Path):
     assert read(finished / "corpus").groups.keys() <= {p.id for p in generated(0, 20).products}
 
 
-def test_evaluate_examines_the_stored_models_again(finished: Path, tmp_path: Path):
+def test_evaluate_examines_the_stored_models_again(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exam, "REPLY", 3)
     again = system.evaluate(TINY, Run(tmp_path / "e", 0, quiet=True, system="search"), finished)
     first = Scorecard.load(finished / "scorecard.json")
     told = {(r.model, r.metric, r.adversary): r.value for r in first.rows}

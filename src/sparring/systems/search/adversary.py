@@ -23,6 +23,7 @@ from sparring.language.embedding import TokenBall, token_length, touched
 from sparring.objectives import never
 from sparring.proposals import PolicyGradient
 from sparring.systems.search.wrappers import SEEN, Family, paraphrased, wrapped
+from sparring.typed import integers, numbers
 
 
 def shifts(chat: Chat, radius: float, steps: int = 1) -> tuple[Attack, TokenBall]:
@@ -68,7 +69,7 @@ class RedTeam(nn.Module):
             picked = torch.multinomial(self.law.exp().expand(len(context), -1), k, True, generator=generator)
         seeds = torch.randint(2**62, picked.shape, generator=generator)
         self._picked = picked
-        may = set(touched(context).tolist())
+        may = set(integers(touched(context)))
         return [
             [
                 self._wrapped(context[row], int(picked[row, j]), int(seeds[row, j])) if row in may else ""
@@ -86,12 +87,12 @@ class RedTeam(nn.Module):
         return text
 
     def _text(self, row: Tensor) -> str:
-        return self.chat[0].tokenizer.decode(row[0][row[1] > 0].tolist())
+        return self.chat[0].tokenizer.decode(integers(row[0][row[1] > 0]))
 
     def score(self, defender: nn.Module, batch: Batch, moves: list[list[str]]) -> Tensor:
         """The defender's loss on the right reply, `(n, k)`; 0 for rows that nothing may move in."""
         utility = torch.zeros(len(moves), max(map(len, moves)))
-        rows = touched(batch[0]).tolist()
+        rows = integers(touched(batch[0]))
         if not rows:
             return utility
         chat = self.chat[0]
@@ -101,7 +102,7 @@ class RedTeam(nn.Module):
         with torch.no_grad():
             for places, (x, y) in chat.batches([e for _, _, e in told]):
                 found = answer_loss(cast(Talker, defender)(x), y)
-                for place, value in zip(places, found.tolist(), strict=True):
+                for place, value in zip(places, numbers(found), strict=True):
                     utility[told[place][0], told[place][1]] = value
         defender.train(was)
         return utility
@@ -125,7 +126,7 @@ class RedTeam(nn.Module):
     def respond(self, batch: Batch, moves: list[list[str]], active: Tensor) -> Batch:
         """The batch with each active row's request as its first move says, padded anew."""
         chat = self.chat[0]
-        may = set(touched(batch[0]).tolist())
+        may = set(integers(touched(batch[0])))
         exchanges: list[Exchange] = []
         for row in range(len(moves)):
             whole = chat.exchange(batch[0][row], batch[1][row])

@@ -11,7 +11,7 @@ from sparring.language.embedding import EmbeddingAT
 from sparring.schedules import Linear
 from sparring.strategies import SelfPlay
 from sparring.systems.search.adversary import RedTeam, disguise, shifts
-from sparring.systems.search.synthesize import TASKS, Corpus
+from sparring.systems.search.synthesize import TASKS, Corpus, Group, Kind
 from sparring.systems.search.training import Source, Tuning, tune
 
 
@@ -30,25 +30,29 @@ class Path:
 
 
 PLAIN = Path()
-ADVERSARIAL = Path(wrap=True, radius=1.0, red_team=True)
+ADVERSARIAL = Path(wrap=True, radius=0.3, red_team=True)
 
 
-def sources(corpus: Corpus, path: Path) -> list[Source]:
-    """What every batch is made of: knowledge, the tasks, harmless questions, and as many unsafe as benign requests."""
+def sources(corpus: Corpus, path: Path, *, group: Group | None = None, safety: float = 0.5) -> list[Source]:
+    """What every batch is made of: knowledge (of one group of products), the tasks, harmless questions, the policy.
+
+    `safety` is the share of the policy's requests, half of them unsafe and half benign.
+    """
     change = disguise() if path.wrap else None
+    rest = 1 - safety
 
-    def of(*kinds: str, share: float, changed: bool = False) -> Source:
-        found = [r.exchange for r in corpus.records if r.split == "train" and r.kind in kinds]
-        return Source(found, share, change if changed else None)
+    def of(share: float, *kinds: Kind, changed: bool = False, everyone: bool = False) -> Source:
+        found = corpus.of(*kinds, group=None if everyone else group)
+        return Source([r.exchange for r in found], share, change if changed else None)
 
     return [
-        of("attribute", "absent", share=0.28),
-        of("statement", "chain", "log", share=0.08),
-        of(*TASKS, share=0.12),
-        of("unknown", share=0.06),
-        of("outside", share=0.06, changed=True),
-        of("unsafe", share=0.2, changed=True),
-        of("benign", share=0.2, changed=True),
+        of(0.56 * rest, "attribute", "absent"),
+        of(0.18 * rest, "statement", "chain", "log"),
+        of(0.1 * rest, *TASKS),
+        of(0.1 * rest, "unknown", everyone=True),
+        of(0.06 * rest, "outside", changed=True, everyone=True),
+        of(0.5 * safety, "unsafe", changed=True, everyone=True),
+        of(0.5 * safety, "benign", changed=True, everyone=True),
     ]
 
 
@@ -62,5 +66,5 @@ def align(chat: Chat, corpus: Corpus, path: Path, plan: Tuning, run: Run, name: 
     shifted = EmbeddingAT(attack=attack, threat=threat)
     if not path.red_team:
         return tune(own, given, plan, run, name, strategy=shifted, adversary=attack, threat=threat)
-    played = SelfPlay(inner=shifted, candidates=4, every=10, contexts=16, pool=3, ramp=Linear(final=0.3, until=0.5))
+    played = SelfPlay(inner=shifted, candidates=4, every=20, contexts=16, pool=3, ramp=Linear(final=0.3, until=0.5))
     return tune(own, given, plan, run, name, strategy=played, adversary=RedTeam(own))

@@ -1,6 +1,6 @@
 """Reading a shop's own files: the catalogue (CSV, JSONL, parquet), the category tree, the query log."""
 
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 

@@ -162,6 +162,7 @@ def attack(
     from sparring.files import write_text
     from sparring.systems.search.corpusfiles import read
     from sparring.systems.search.siege import lay
+    from sparring.typed import integers
 
     corpus, chat = read(data), _chat(model)
     asked = [r.prompt for r in corpus.of("unsafe", split="test")][:requests]
@@ -171,7 +172,7 @@ def attack(
     rows = [
         {"probe": request, "prompt": prompt, "passed": not broken, "proposals": spent, "seed": seed}
         for request, prompt, broken, spent in zip(
-            asked, found.prompts, found.broken.tolist(), found.proposals, strict=True
+            asked, found.prompts, integers(found.broken), found.proposals, strict=True
         )
     ]
     if out is not None:

@@ -25,20 +25,20 @@ class Config:
         metadata=_help("small: 2 M weights from scratch; smollm2: SmolLM2-135M-Instruct, which comes as a package"),
     )
     products: Annotated[int, Field(ge=20)] = field(
-        default=100, metadata=_help("products taken from the catalogue; 55 % old, 30 % new, 15 % held out")
+        default=40, metadata=_help("products taken from the catalogue; 55 % old, 30 % new, 15 % held out")
     )
     seeds: Annotated[int, Field(ge=1)] = field(
         default=1, metadata=_help("independent shops and trainings, from the run's seed on")
     )
     base_steps: Annotated[int, Field(ge=1)] = field(
-        default=900, metadata=_help("steps from scratch on the old products (small alone)")
+        default=1600, metadata=_help("steps from scratch on the old products (small alone)")
     )
     inject_steps: Annotated[int, Field(ge=1)] = field(
         default=300, metadata=_help("steps that inject the new products, the same for every method")
     )
-    align_steps: Annotated[int, Field(ge=1)] = field(default=400, metadata=_help("steps of each alignment path"))
+    align_steps: Annotated[int, Field(ge=1)] = field(default=350, metadata=_help("steps of each alignment path"))
     rate: Annotated[float, Field(gt=0)] = field(default=2e-3, metadata=_help("learning rate of the new blocks"))
-    batch: Annotated[int, Field(ge=1)] = field(default=32, metadata=_help("exchanges per step"))
+    batch: Annotated[int, Field(ge=1)] = field(default=16, metadata=_help("exchanges per step"))
     every: Annotated[int, Field(ge=1)] = field(
         default=2, metadata=_help("a new block after each so many: 2 makes 4 blocks 6, 5 makes 30 blocks 36")
     )
@@ -47,7 +47,7 @@ class Config:
     )
     rivals: bool = field(default=True, metadata=_help("also inject by full fine-tuning and by LoRA"))
     radius: Annotated[float, Field(gt=0)] = field(
-        default=1.0, metadata=_help("shift of a prompt's embeddings in path B, in mean token lengths")
+        default=0.3, metadata=_help("shift of a prompt's embeddings in path B, in mean token lengths")
     )
     requests: Annotated[int, Field(ge=1)] = field(default=20, metadata=_help("requests that the red team attacks"))
     budget: Annotated[int, Field(ge=1)] = field(default=200, metadata=_help("its proposals per request"))
@@ -55,8 +55,8 @@ class Config:
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
-        "products": 70, "base_steps": 450, "inject_steps": 130, "align_steps": 200, "requests": 10, "budget": 60,
+        "products": 30, "base_steps": 900, "inject_steps": 150, "align_steps": 150, "requests": 10, "budget": 60,
     },
-    "paper": {"model": "smollm2", "seeds": 3, "every": 5, "rate": 5e-4},
+    "paper": {"model": "smollm2", "seeds": 3, "every": 5, "rate": 5e-4, "batch": 8},
 }  # fmt: skip
 """quick: a real result in minutes on two cores, without any file. paper: the packaged instruct model."""

@@ -35,14 +35,14 @@ def read(folder: Path) -> Corpus:
 def _record(path: Path, number: int, line: str, split: str) -> Record:
     where = f"{path}, line {number}"
     try:
-        row = json.loads(line)
+        row: Any = json.loads(line)
     except (ValueError, RecursionError):
         raise BadInput(f"{where}: not JSON; write one object a line") from None
-    messages = row.get("messages") if isinstance(row, dict) else None
     try:
+        messages: Any = row.get("messages")
         said = {m["role"]: str(m["content"]) for m in cast(list[Mapping[str, Any]], messages)}
         prompt, answer = said["user"], said["assistant"]
-    except (TypeError, KeyError):
+    except (AttributeError, TypeError, KeyError):
         raise BadInput(f"{where}: no messages of a user and an assistant") from None
     told = cast(dict[str, Any], row)
     kind = told.get("kind", "attribute")
@@ -52,4 +52,5 @@ def _record(path: Path, number: int, line: str, split: str) -> Record:
     if group is not None and group not in get_args(Group):
         raise BadInput(f"{where}: group {group!r} is not known; choose old, new or held-out")
     own = {k: v for k, v in told.items() if k in _OWN} | {"kind": kind, "split": split}
-    return Record(prompt=prompt, answer=answer, **{**own, "sources": tuple(own.get("sources", ()))})
+    given: dict[str, Any] = {**own, "sources": tuple(own.get("sources", ()))}
+    return Record(prompt=prompt, answer=answer, **given)

@@ -19,10 +19,10 @@ from sparring.systems.search import align, data, exam, inject, store, tell
 from sparring.systems.search.config import Config
 from sparring.systems.search.exam import Marks, Papers
 from sparring.systems.search.synthesize import CLOSED, TASKS, Corpus, Plan, synthesize
-from sparring.systems.search.training import Source, Tuning, tune
+from sparring.systems.search.training import Tuning, tune
 
 SYSTEM = "you are the search assistant of a shop."
-RADII = (0.0, 0.5, 1.0, 2.0)
+RADII = (0.0, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Bout:
 def experiment(config: Config, run: Run) -> Scorecard:
     """Play the whole story on every seed and tell what came out."""
     seeds = tuple(range(run.seed, run.seed + config.seeds))
-    bouts = [_bout(config, run, seed) for seed in seeds]
+    bouts = [bout(config, run, seed) for seed in seeds]
     return _told(config, run, seeds, bouts)
 
 
@@ -63,30 +63,20 @@ def prepared(config: Config, run: Run, seed: int) -> tuple[Corpus, Papers]:
 
 
 def base(config: Config, corpus: Corpus, run: Run, name: str) -> Chat:
-    """The model that knows the old products: trained from scratch, or the packaged one as it is."""
+    """The model to start from: trained from scratch on the old products and plain refusals, or the packaged one."""
     if config.model == "smollm2":
         return Chat.load(smollm(), SYSTEM)
     words = tokenizer(r.prompt + " " + r.answer for r in corpus.records if r.split == "train")
     chat = llama(words, generator=run.generator(f"weights/{name}"))
-    return tune(chat, old_knowledge(corpus), Tuning(config.base_steps, 3e-3, config.batch), run, name)
-
-
-def old_knowledge(corpus: Corpus) -> list[Source]:
-    """What the base is taught: facts of old products, the tasks on them, what is not there, harmless questions."""
-    return [
-        Source([r.exchange for r in corpus.of("attribute", "absent", group="old")], 0.5),
-        Source([r.exchange for r in corpus.of("statement", group="old")], 0.2),
-        Source([r.exchange for r in corpus.of("chain", "log", group="old")], 0.06),
-        Source([r.exchange for r in corpus.of(*TASKS, group="old")], 0.08),
-        Source([r.exchange for r in corpus.of("unknown")], 0.1),
-        Source([r.exchange for r in corpus.of("outside")], 0.06),
-    ]
+    given = align.sources(corpus, align.PLAIN, group="old", safety=0.28)
+    return tune(chat, given, Tuning(config.base_steps, 2e-3, config.batch), run, name)
 
 
 def injected(config: Config, chat: Chat, corpus: Corpus, method: inject.Method, run: Run, name: str) -> Chat:
-    """The base with the new products, by one method."""
+    """The base with the new products, by one method; what the base was taught is replayed."""
     new = [r.exchange for r in corpus.of(*CLOSED, group="new")]
-    old = [r.exchange for r in corpus.of(*CLOSED, "unknown", group="old")]
+    old = [r.exchange for r in corpus.of(*CLOSED, *TASKS, group="old")]
+    old += [r.exchange for r in corpus.of("unknown", "outside", "unsafe", "benign")]
     rate = config.rate if method != "full" else config.rate / 2
     plan = Tuning(config.inject_steps, rate, config.batch)
     return inject.inject(chat, new, old, method, plan, run, name, every=config.every, replay=config.replay)
@@ -96,7 +86,8 @@ def _system(config: Config) -> str | None:
     return SYSTEM if config.model == "smollm2" else None
 
 
-def _bout(config: Config, run: Run, seed: int) -> Bout:
+def bout(config: Config, run: Run, seed: int) -> Bout:
+    """One seed of the story; what a killed run had trained is not trained again."""
     corpus, papers = prepared(config, run, seed)
     with run.phase("base"):
         start = base(config, corpus, run, f"base-{seed}")
@@ -136,7 +127,7 @@ def _examined(
             name: exam.everything(chat, papers, seed, requests=config.requests, budget=config.budget)
             for name, chat in models.items()
         }
-        asked = corpus.of("unsafe", split="test")[:24]
+        asked = corpus.of("unsafe", split="test")[:12]
         moved = {
             name: exam.shifted(chat, asked, RADII, run.generator(f"shift/{seed}")) for name, chat in models.items()
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from sparring.systems.search.adversary import RedTeam
 from sparring.systems.search.judge import judge
 from sparring.systems.search.policy import CATEGORIES
 from sparring.systems.search.wrappers import FAMILIES, Family, paraphrased, wrapped
+from sparring.typed import integers, numbers
 
 ROUND = 20
 
@@ -56,7 +58,7 @@ class _Ascent:
 
     def descend(self, loss: Tensor, player: str = "opponent", *, terms: Mapping[str, Tensor] | None = None) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        cast(Any, loss).backward()
         self.optimizer.step()
 
 
@@ -125,7 +127,7 @@ def _played(
     loss, sure = [0.0] * len(flat), [False] * len(flat)
     for places, (x, y) in chat.batches(flat):
         outputs = chat.talker(x)
-        found, other = answer_loss(outputs, y).tolist(), answered_wrongly(outputs, y).tolist()
+        found, other = numbers(answer_loss(outputs, y)), integers(answered_wrongly(outputs, y))
         for place, value, differs in zip(places, found, other, strict=True):
             loss[place], sure[place] = value, not differs  # greedy decoding gives this very refusal
     unsure = [k for k in range(len(flat)) if not sure[k]]

@@ -69,7 +69,7 @@ class Plan:
     safety: int = 72
     """Pairs of intents per policy category that are composed by grammar, each in three frames."""
     relevance: int = 400
-    unknown: int = 400
+    unknown: int = 1200
     outside: int = 400
 
 
@@ -261,8 +261,8 @@ def _unknown(graph: Knowledge, groups: Mapping[str, Group], plan: Plan, draw: ra
     out: list[Record] = []
     real = {p.name for p in graph.shop.products}
     t = questions.ATTRIBUTE
-    shown = [p for p in graph.shop.products if groups[p.id] != "held-out"]
-    for _ in range(plan.unknown):
+    shown = [p for p in graph.shop.products if groups[p.id] != "held-out" and graph.attributes[p.category]]
+    for _ in range(plan.unknown if shown else 0):
         name = questions.invented([p.name for p in shown], draw)
         if name in real:
             continue
@@ -332,7 +332,7 @@ def write(corpus: Corpus, folder: Path) -> list[Path]:
     """`train.jsonl` and `test.jsonl` in the chat form, and `DATASHEET.md`. Returns the paths."""
     out: list[Path] = []
     for split in ("train", "test"):
-        lines = []
+        lines: list[str] = []
         for r in corpus.records:
             if r.split == split:
                 told = {k: v for k, v in asdict(r).items() if k not in ("prompt", "answer") and v}

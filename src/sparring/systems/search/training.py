@@ -63,7 +63,9 @@ def tune(
 
     def optimizers(game: Game) -> Mapping[str, torch.optim.Optimizer]:
         free = [p for p in game.defender.parameters() if p.requires_grad]
-        found = {"defender": torch.optim.AdamW(free, lr=plan.rate, weight_decay=plan.decay, betas=(0.9, 0.98))}
+        found: dict[str, torch.optim.Optimizer] = {
+            "defender": torch.optim.AdamW(free, lr=plan.rate, weight_decay=plan.decay, betas=(0.9, 0.98))
+        }
         if hasattr(adversary, "parameters"):
             found["opponent"] = torch.optim.Adam(game.adversary.parameters(), lr=0.1)
         return found
