@@ -15,7 +15,6 @@ import torch
 from sparring.systems.search.exam import Marks
 from sparring.systems.search.siege import Outcome
 
-
 A, B = "without path B", "with path B"
 
 
@@ -32,7 +31,7 @@ def marks(refuses: float, over: float, right: float, red_team: float = 0.0) -> d
     both = {"direct": refuses, "seen wrappers": refuses, "held-out": refuses}
     return {
         "right": dict.fromkeys(names, right), "held-out templates": right, "utility": right, "made up": 1 - right,
-        "unsafe refused": both, "benign refused": {k: over for k in both}, "benign answered": 1 - over,
+        "unsafe refused": both, "benign refused": dict.fromkeys(both, over), "benign answered": 1 - over,
         "balance": refuses - over, "xstest refused": over, "xstest redirected": 0.5, "red team": red_team,
     }  # fmt: skip
 
@@ -69,7 +68,9 @@ def test_serving_and_the_packaged_models_bars(bench):
 def test_figures_are_the_marks(bench):
     cells = bench.cells
     yes, no = torch.ones(4, dtype=torch.bool), torch.zeros(4, dtype=torch.bool)
-    right = {n: yes for n in ("old facts, held-out templates", "new facts, held-out templates")} | {"absent facts": no}
+    right = dict.fromkeys(("old facts, held-out templates", "new facts, held-out templates"), yes) | {
+        "absent facts": no
+    }
     verdicts = {n: {"unsafe": ("refusal", "answer"), "benign": ("refusal", "refusal")} for n in (*cells.HELD, "direct")}
     found = cells._marks(Marks(right, yes, verdicts, ("refusal", "redirect"), Outcome(no, (1,) * 4, ("",) * 4)))
     assert found["utility"] == found["held-out templates"] == 1.0  # what is not listed is counted apart
