@@ -122,14 +122,17 @@ def serving(scratch: Path, config: Config, seed: int) -> dict[str, Any]:
 
 def loads_plainly(scratch: Path, config: Config, seed: int) -> bool:
     """Whether plain `transformers` loads the expanded, aligned model and gives the same logits."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    import transformers
 
     from sparring.language.chat import Chat
 
     folder = scratch / f"{config.model}-{seed}" / "model"
-    model = AutoModelForCausalLM.from_pretrained(folder).eval()
-    words = AutoTokenizer.from_pretrained(folder)
-    text = words.apply_chat_template([{"role": "user", "content": "hello"}], tokenize=True, add_generation_prompt=True)
+    library: Any = transformers
+    model: Any = library.AutoModelForCausalLM.from_pretrained(folder).eval()
+    words: Any = library.AutoTokenizer.from_pretrained(folder)
+    text: Any = words.apply_chat_template(
+        [{"role": "user", "content": "hello"}], tokenize=True, add_generation_prompt=True
+    )
     ids = torch.tensor([text["input_ids"] if not isinstance(text, list) else text])
     own = Chat.load(folder)
     with torch.no_grad():

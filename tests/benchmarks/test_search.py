@@ -71,7 +71,9 @@ def test_figures_are_the_marks(bench):
     right = dict.fromkeys(("old facts, held-out templates", "new facts, held-out templates"), yes) | {
         "absent facts": no
     }
-    verdicts = {n: {"unsafe": ("refusal", "answer"), "benign": ("refusal", "refusal")} for n in (*cells.HELD, "direct")}
+    verdicts: Any = {
+        n: {"unsafe": ("refusal", "answer"), "benign": ("refusal", "refusal")} for n in (*cells.HELD, "direct")
+    }
     found = cells._marks(Marks(right, yes, verdicts, ("refusal", "redirect"), Outcome(no, (1,) * 4, ("",) * 4)))
     assert found["utility"] == found["held-out templates"] == 1.0  # what is not listed is counted apart
     assert found["made up"] == 1.0

@@ -100,4 +100,4 @@ def test_a_step_descends_both_halves_and_leaves_utility_rows_alone(plain_state, 
     assert result.metrics == {}
     weight = answer_loss(chat.talker(x), y)
     terms = strategy.loss(game, (x, y), torch.zeros_like(chat.talker.embed(x[touched(x)])))
-    assert torch.allclose(sum(terms.values()), weight.mean(), rtol=1e-4)
+    assert torch.allclose(torch.stack(list(terms.values())).sum(), weight.mean(), rtol=1e-4)

@@ -27,7 +27,7 @@ def chat(seed: int = 0, width: int = 24, layers: int = 2) -> Chat:
     return llama(made, width=width, layers=layers, heads=2, longest=128, generator=torch.Generator().manual_seed(seed))
 
 
-def architecture(kind: str, seed: int = 0) -> torch.nn.Module:
+def architecture(kind: str, seed: int = 0) -> Any:
     """An untrained model of one of the architectures that `expand_depth` knows, with weights large enough to count."""
     import transformers
 
@@ -37,7 +37,7 @@ def architecture(kind: str, seed: int = 0) -> torch.nn.Module:
     }  # fmt: skip
     configs: dict[str, Any] = {
         "llama": lambda: transformers.LlamaConfig(**shape, attention_bias=True, mlp_bias=True),
-        "smollm2": lambda: transformers.LlamaConfig(**shape, tie_word_embeddings=True, rope_theta=100_000.0),
+        "smollm2": lambda: transformers.LlamaConfig(**shape, tie_word_embeddings=True),
         "qwen2": lambda: transformers.Qwen2Config(**shape),
         "qwen3": lambda: transformers.Qwen3Config(**shape, head_dim=8),
         "mistral": lambda: transformers.MistralConfig(**shape),

@@ -64,6 +64,7 @@ def test_a_run_leaves_models_catalogue_corpus_and_a_scorecard(finished: Path):
 
 def test_evaluate_examines_the_stored_models_again(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exam, "REPLY", 3)
+    assert system.evaluate is not None
     again = system.evaluate(TINY, Run(tmp_path / "e", 0, quiet=True, system="search"), finished)
     first = Scorecard.load(finished / "scorecard.json")
     told = {(r.model, r.metric, r.adversary): r.value for r in first.rows}

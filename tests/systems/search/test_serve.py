@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -54,7 +54,13 @@ class Scripted:
 
 
 def assistant(seconds: float = 0.0, facts: bool = False) -> Assistant:
-    return Assistant(Scripted(seconds), SHOP, facts_in_prompt=facts)
+    chat: Any = Scripted(seconds)
+    return Assistant(chat, SHOP, facts_in_prompt=facts)
+
+
+def prompts(talker: Assistant) -> list[str]:
+    """What reached the model."""
+    return cast(Any, talker.chat).prompts
 
 
 def call(app: Any, *requests: tuple[str, str, Any], **options: Any) -> list[Any]:
@@ -113,7 +119,7 @@ def test_misspelt_products_are_found_and_the_facts_reach_the_prompt():
     assert index.find("xyzzy") == []
     talker = assistant(facts=True)
     talker.ask("what is the colour of the oro jet 11 lamp?")
-    assert "facts: oro jet 11 lamp: brand oro, colour blue" in talker.chat.prompts[0]
+    assert "facts: oro jet 11 lamp: brand oro, colour blue" in prompts(talker)[0]
     assert supports(SHOP.products[0], "The colour is red.")
     assert not supports(SHOP.products[0], "the red one with glass")
 
@@ -125,7 +131,7 @@ def test_neither_system_messages_nor_earlier_turns_reach_the_model():
         {"role": "assistant", "content": "sure"}, {"role": "user", "content": "colour of the vela aero 30 kettle"},
     ]  # fmt: skip
     call(application(talker), ("POST", "/v1/chat/completions", {"messages": messages}))
-    assert talker.chat.prompts == ["colour of the vela aero 30 kettle"]
+    assert prompts(talker) == ["colour of the vela aero 30 kettle"]
 
 
 @pytest.mark.parametrize(
