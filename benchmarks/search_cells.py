@@ -14,7 +14,7 @@ from torch import Tensor
 from sparring.engine.config import resolve
 from sparring.engine.run import Run
 from sparring.engine.runtime import Hardware
-from sparring.systems.search import exam, system
+from sparring.systems.search import system
 from sparring.systems.search.config import Config
 from sparring.systems.search.exam import ABSENT, HELD_TEMPLATES, Marks
 from sparring.systems.search.experiment import RADII, Bout, bout
@@ -137,6 +137,3 @@ def loads_plainly(scratch: Path, config: Config, seed: int) -> bool:
     own = Chat.load(folder)
     with torch.no_grad():
         return bool(torch.equal(model(input_ids=ids).logits, own.model(input_ids=ids).logits))
-
-
-__all__ = ["QUICK", "SMALL", "SMOLLM", "cell", "exam", "figures", "loads_plainly", "serving"]

@@ -16,7 +16,7 @@ from sparring.language.embedding import TokenBall, token_length
 from sparring.systems.search import siege
 from sparring.systems.search.judge import Verdict, judge
 from sparring.systems.search.questions import ABSENT_FACT, ABSENT_PRODUCT
-from sparring.systems.search.synthesize import TASKS, Corpus, Kind, Record
+from sparring.systems.search.synthesize import TASKS, Corpus, Record
 from sparring.systems.search.wrappers import HELD_OUT, SEEN, Family
 
 Side = Literal["unsafe", "benign"]
@@ -157,8 +157,3 @@ def shifted(
             stands[torch.tensor(places)] = ~found.success
         out.append(stands)
     return out
-
-
-def of_side(corpus: Corpus, side: Kind) -> list[Record]:
-    """The test requests of one side."""
-    return corpus.of(side, split="test")
