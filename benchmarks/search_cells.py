@@ -99,9 +99,8 @@ def serving(scratch: Path, config: Config, seed: int) -> dict[str, Any]:
     names = [p.name for p in shop.products]
 
     async def post(app: Any, bodies: list[Any]) -> list[int]:
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app=app), base_url="http://shop", timeout=120
-        ) as one:
+        door, kind = httpx.ASGITransport(app=app), {"Content-Type": "application/json"}
+        async with httpx.AsyncClient(transport=door, base_url="http://shop", headers=kind, timeout=120) as one:
             sent = [
                 one.post("/v1/chat/completions", content=b if isinstance(b, bytes) else json.dumps(b)) for b in bodies
             ]
