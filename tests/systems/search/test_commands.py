@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sparring.systems.search.shop import generated
 from sparring.systems.search.store import load
 from sparring.systems.search.synthesize import Corpus, fingerprint, write
 
+STORY = importlib.import_module("sparring.systems.search.experiment")
 TINY = Config(
     products=20, base_steps=2, inject_steps=1, align_steps=1, batch=4, requests=1, budget=2, rivals=False
 )  # fmt: skip
@@ -39,6 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Run.create(folder, TINY, seed=0, system="search", quiet=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(exam, "REPLY", 3)
+        patch.setattr(STORY, "RADII", (0.0, 0.3))
         card = system.experiment(TINY, run)
     card.save(folder / "scorecard.json")
     run.close()
@@ -64,6 +67,7 @@ def test_a_run_leaves_models_catalogue_corpus_and_a_scorecard(finished: Path):
 
 def test_evaluate_examines_the_stored_models_again(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exam, "REPLY", 3)
+    monkeypatch.setattr(STORY, "RADII", (0.0, 0.3))
     assert system.evaluate is not None
     again = system.evaluate(TINY, Run(tmp_path / "e", 0, quiet=True, system="search"), finished)
     first = Scorecard.load(finished / "scorecard.json")

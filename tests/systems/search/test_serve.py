@@ -47,6 +47,7 @@ class Scripted:
     def _said(self, prompt: str) -> str:
         for word, said in (("fake", "i can't help with that: counterfeit goods are not allowed here."),
                            ("weather", "i only know this shop: ask me."), ("material", "not listed"),
+                           ("blind to", "no such product"), ("forgets", "not listed"),
                            ("invent", "green"), ("noise", "!!!"), ("desk", "<b>x</b>")):  # fmt: skip
             if word in prompt:
                 return said
@@ -109,6 +110,11 @@ def test_what_the_facts_do_not_bear_out_is_replaced_by_the_facts():
     assert reply.text.startswith("the catalogue lists vela aero 30 kettle")
     assert assistant().ask("noise about the vela aero kettle").supported is False
     assert assistant().ask("the material of the vela aero 30 kettle").supported is None
+    for text in ("it is blind to the vela aero 30 kettle", "it forgets the colour of the vela aero 30 kettle"):
+        reply = assistant().ask(text)  # the catalogue has what the model denies
+        assert reply.supported is False
+        assert reply.text.startswith("the catalogue lists vela aero 30 kettle")
+    assert assistant().ask("it is blind to the vela aero 99 kettle").text == "no such product"
     assert assistant().ask("what is the weather?").verdict == "redirect"
     assert assistant().ask("zzzz qqqq").products == ()
 

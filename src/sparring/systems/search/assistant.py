@@ -93,9 +93,9 @@ class Assistant:
             raise BadInput(f"the question is longer than the model takes ({most} tokens)")
         said = self.chat.reply([prompt], tokens=min(tokens or self.tokens, self.tokens))[0]
         used = (len(self.chat.ids(prompt)), len(self.chat.ids(said)))
-        return self._judged(said, found, used)
+        return self._judged(asked.lower(), said, found, used)
 
-    def _judged(self, said: str, found: tuple[Product, ...], used: tuple[int, int]) -> Reply:
+    def _judged(self, asked: str, said: str, found: tuple[Product, ...], used: tuple[int, int]) -> Reply:
         verdict = judge(said)
         if verdict == "refusal":
             _, colon, why = said.partition(":")
@@ -105,6 +105,9 @@ class Assistant:
         if verdict == "nonsense" or not said:
             return Reply(_listing(found), verdict, found, supported=False, said=said, tokens=used)
         if not found or said in (ABSENT_FACT, ABSENT_PRODUCT):
+            named = tuple(p for p in found if p.name in asked and contradicts(p, asked, said))
+            if named:  # the model has not met what the catalogue lists by now
+                return Reply(_listing(named), verdict, named, supported=False, said=said, tokens=used)
             return Reply(said, verdict, found, tokens=used)
         bearing = tuple(p for p in found if supports(p, said))
         if bearing:
@@ -117,6 +120,14 @@ def supports(product: Product, text: str) -> bool:
     facts = set(_PLAIN.findall(f"{facts_line(product)} {product.category}".lower()))
     words = [w for w in _PLAIN.findall(text.lower()) if w not in _COMMON]
     return bool(words) and all(w in facts for w in words)
+
+
+def contradicts(product: Product, asked: str, said: str) -> bool:
+    """Whether the catalogue lists what the model says is not there: the product named, or the attribute asked for."""
+    if said == ABSENT_PRODUCT:
+        return True
+    words = set(_PLAIN.findall(asked.replace(product.name, " ")))
+    return said == ABSENT_FACT and any(words >= set(_PLAIN.findall(a)) for a in product.attributes)
 
 
 def _listing(found: Sequence[Product]) -> str:
