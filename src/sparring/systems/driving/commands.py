@@ -22,8 +22,9 @@ app = typer.Typer(
     help="""Train a driver against traffic that looks for its weaknesses, attack it, and watch what happens.
 
 `sparring run driving --out RUN` trains a baseline and a hardened policy and attacks both; these commands take its
-folder. Recorded scenes are **.npz** files of plain arrays: NAME/traj (agents, steps, [x, y, heading, speed] every
-0.1 s) with NAME/lw (length, width), or KING's NAME/init and NAME/final (moments, vehicles, [x, y, yaw, vx, vy]).
+folder. Recorded scenes are CommonRoad scenarios (**.xml**), or **.npz** files of plain arrays: NAME/traj (agents,
+steps, [x, y, heading, speed] every 0.1 s) with NAME/lw (length, width), or KING's NAME/init and NAME/final (moments,
+vehicles, [x, y, yaw, vx, vy]).
 """,
 )
 
@@ -35,7 +36,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 def evaluate(
     folder: Folder,
     scenes: Annotated[
-        Path | None, typer.Option(help="Recorded scenes (.npz); default: the run's own test scenes.")
+        Path | None, typer.Option(help="Recorded scenes (.xml or .npz); default: the run's own test scenes.")
     ] = None,
     search: Annotated[int, typer.Option(help="Episodes per round of the search; 0 leaves it out.", min=0)] = 8,
     seed: Annotated[int, typer.Option(help="The seed of the search.", min=0)] = 0,
@@ -75,7 +76,7 @@ def render(
     scene: Annotated[int | None, typer.Option(help="Scene; default: where hardening gained most.", min=0)] = None,
     move: Annotated[int | None, typer.Option(help="The attacker's candidate, 0 to 31; 0 is the log.", min=0)] = None,
     scenes: Annotated[
-        Path | None, typer.Option(help="Recorded scenes (.npz); default: the run's own test scenes.")
+        Path | None, typer.Option(help="Recorded scenes (.xml or .npz); default: the run's own test scenes.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The GIF; default FOLDER/figures/scene.gif.")] = None,
 ) -> None:
@@ -121,6 +122,10 @@ def _run_and_scenes(folder: Path, path: Path | None) -> tuple[Run, dict[str, Sce
     run = Run.open(folder)
     if path is None:
         return run, {"test": scenes_of("test", configs.resolve(Config, None, folder / "config.yaml").test, run)}
+    if path.suffix == ".xml":
+        from sparring.systems.driving.commonroad import commonroad
+
+        return run, {path.name: commonroad(path, torch.Generator().manual_seed(0))}
     if any(name.endswith("/final") for name in arrays(path)):
         before, after = king(path)
         return run, {"as they began": before, "as attacked": after}

@@ -54,17 +54,24 @@ def ngsim(path: Path, locations: tuple[str, ...], generator: torch.Generator) ->
     names = sorted(k.removesuffix("/traj") for k in found if k.endswith("/traj"))
     if not names:
         raise BadInput(f"{path}: no field NAME/traj; give scenes as ngsim_commonroad.npz holds them")
-    parts: list[Scenes] = []
-    for name in names:
-        if not any(place in name for place in locations):
-            continue
-        traj, lw = _checked(path, found, name)
-        parts += _egos(traj, lw, generator)
-    if not parts:
+    chosen = [name for name in names if any(place in name for place in locations)]
+    scenes = recorded({name: _checked(path, found, name) for name in chosen}, generator)
+    if scenes is None:
         raise BadInput(f"{path}: no recording of {', '.join(locations)} lasts {LEAST * DT:g} s; give another file")
+    return scenes
+
+
+def recorded(tracks: Mapping[str, tuple[Floats, Floats]], generator: torch.Generator) -> Scenes | None:
+    """Scenes of recordings, each `(agents, steps, 4)` x, y, heading, speed every 0.1 s (NaN where absent) with
+    `(agents, 2)` lengths and widths; None where nobody can be the ego of one."""
+    parts: list[Scenes] = []
+    for traj, lw in tracks.values():
+        parts += _egos(from_numpy(traj), from_numpy(lw), generator)
+    if not parts:
+        return None
     scenes = measured(Scenes.joined(parts))
     scenes = scenes.take(scenes.nominal > 0)
-    return Scenes(**{**scenes.tensors(), "avoidable": escapes(scenes)})
+    return Scenes(**{**scenes.tensors(), "avoidable": escapes(scenes)}) if len(scenes) else None
 
 
 def king(path: Path) -> tuple[Scenes, Scenes]:
@@ -92,13 +99,13 @@ def king(path: Path) -> tuple[Scenes, Scenes]:
 # --- NGSIM --------------------------------------------------------------------------------------------------------
 
 
-def _checked(path: Path, found: Mapping[str, NDArray[Any]], name: str) -> tuple[Tensor, Tensor]:
+def _checked(path: Path, found: Mapping[str, NDArray[Any]], name: str) -> tuple[Floats, Floats]:
     traj, lw = found[f"{name}/traj"], found.get(f"{name}/lw")
     if traj.ndim != 3 or traj.shape[2] != 4 or traj.dtype.kind != "f":
         raise BadInput(f"{path}: field {name}/traj is {traj.shape} {traj.dtype}; (agents, steps, 4) numbers are needed")
     if lw is None or lw.shape != (len(traj), 2) or not (np.isfinite(lw).all() and (lw > 0).all()):
         raise BadInput(f"{path}: field {name}/lw is not a length and a width per agent; add them")
-    return from_numpy(traj.astype(np.float32)), from_numpy(lw.astype(np.float32))
+    return traj.astype(np.float32), lw.astype(np.float32)
 
 
 def _egos(traj: Tensor, lw: Tensor, generator: torch.Generator) -> Iterator[Scenes]:
