@@ -2,8 +2,8 @@
 
     python benchmarks/driving_scale.py [--quick]
 
-It speaks of an otherwise idle machine with two free cores. Both ways do the same work: every seed's trainings, attackers
-and planner, only smaller than in `driving.py`, and their figures must agree to the bit.
+It speaks of an otherwise idle machine with two free cores. Both ways do the same work: every seed's trainings,
+attackers and planner, only smaller than in `driving.py`, and their figures must agree to the bit.
 """
 
 from __future__ import annotations
