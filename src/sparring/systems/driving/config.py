@@ -30,7 +30,7 @@ class Config:
     )
     episodes: Annotated[int, Field(ge=8)] = field(default=768, metadata=_help("episodes played per iteration"))
     start: Annotated[int, Field(ge=1)] = field(
-        default=16, metadata=_help("iterations on the logs after the planner's lessons; every method goes on from there")
+        default=16, metadata=_help("iterations on the logs after the planner's lessons; all methods go on from there")
     )
     rounds: Annotated[int, Field(ge=1)] = field(default=28, metadata=_help("iterations with the adversary"))
     temperature: Annotated[float, Field(gt=0)] = field(
