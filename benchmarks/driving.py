@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         *equilibrium(found),
     ]
     rows += [*certificates(found, world.test), *planner(found)]
-    command = "SPARRING_DATA=FOLDER python benchmarks/driving.py" + (" --quick" if chosen.quick else "")
+    command = "SPARRING_DATA=FOLDER python benchmarks/driving.py"
+    command += " --quick" if chosen.quick else "" if chosen.seeds == 3 else f" --seeds {chosen.seeds}"
     recorded = "; NGSIM (train US-101, test Lankershim and Peachtree); KING's attacks" if world.king else ""
     data = f"{len(world.training)} training and {len(world.test)} test scenes, procedural families{recorded}"
     print(write("driving", command, data, seeds, rows, quick=chosen.quick))
