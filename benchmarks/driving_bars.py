@@ -161,11 +161,11 @@ def cost(found: Found) -> list[Bar]:
     rivals = [seconds[m] for m in METHODS if m != "adv0"]
     share = seconds["adv0"] / mean(rivals)
     spent = {f"{k}, all seeds": sum(s.spent[k] for s in found.values()) / 60 for k in next(iter(found.values())).spent}
-    comparison = sum(spent.values())
+    comparison = sum(spent.values()) * 3 / len(found)
     return [
         Bar("3 equal cost", "CPU time of ADV-0's training over its rivals' mean", "<= 1.05", share, None, share <= 1.05,
             {f"CPU s {m}": v for m, v in seconds.items()}),
-        Bar("7 time", f"the comparison, 4 methods × {len(found)} seeds with every attacker, CPU minutes", "<= 30",
+        Bar("7 time", f"the comparison, 4 methods × 3 seeds with every attacker, CPU minutes ({len(found)} measured)", "<= 30",
             comparison, None, comparison <= 30, spent),
     ]  # fmt: skip
 

@@ -86,7 +86,7 @@ def test_the_game_value_is_held_against_the_best_rival(bars):
     equal, minutes = bars.cost(found)
     assert equal.value == pytest.approx(1.1)
     assert not equal.holds
-    assert minutes.value == pytest.approx(2.0)
+    assert minutes.value == pytest.approx(3.0)
     assert bars.planner(found)[0].value == pytest.approx(0.5)
     assert [b.holds for b in bars.equilibrium(found)] == [True, True]
     assert {b.value for b in bars.held_out(found)} == {0.5}
