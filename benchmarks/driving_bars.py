@@ -165,7 +165,8 @@ def cost(found: Found) -> list[Bar]:
     return [
         Bar("3 equal cost", "CPU time of ADV-0's training over its rivals' mean", "<= 1.05", share, None, share <= 1.05,
             {f"CPU s {m}": v for m, v in seconds.items()}),
-        Bar("7 time", f"the comparison, 4 methods × 3 seeds with every attacker, CPU minutes ({len(found)} measured)", "<= 30",
+        Bar("7 time",
+            f"the comparison, 4 methods × 3 seeds with every attacker, CPU minutes ({len(found)} measured)", "<= 30",
             comparison, None, comparison <= 30, spent),
     ]  # fmt: skip
 
