@@ -1,7 +1,7 @@
 """Cells: the parts of a long benchmark. Each stays in the scratch folder, so a stopped run goes on where it was.
 
-`runs/benchmarks/NAME/` holds one JSON file a cell. A cell is measured anew once anything it stands on has changed:
-its key carries a fingerprint of the given sources.
+`runs/benchmarks/NAME/` (or a folder of choice) holds one JSON file a cell. A cell is measured anew once anything it
+stands on has changed: its key carries a fingerprint of the given sources.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 class Cells:
     """The cells of one benchmark; `seconds` of CPU time end this run between two of them, to go on in the next."""
 
-    def __init__(self, name: str, sources: Sequence[str], *, seconds: float | None = None) -> None:
-        self.folder, self.seconds = ROOT / "runs" / "benchmarks" / name, seconds
+    def __init__(
+        self, name: str, sources: Sequence[str], *, seconds: float | None = None, folder: Path | None = None
+    ) -> None:
+        self.folder, self.seconds = folder or ROOT / "runs" / "benchmarks" / name, seconds
         self.folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256()
         for source in sources:

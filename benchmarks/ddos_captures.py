@@ -46,21 +46,21 @@ def _among(guard: Guard, name: str, bad: Headers, benign: list[Headers], rng: np
     v = guard.judge(cut(h, guard.seconds), Memory())
     ends = {a.tobytes() for a in np.unique(np.concatenate([bad.source, bad.target]), axis=0)}
     mine = np.array([a.tobytes() in ends for a in v.volumes.address])
-    when = np.unique(bad.time // round(guard.seconds * 1e6)) * guard.seconds
-    ended = np.sort(v.volumes.begin[mine & v.alarm] / 1e6 + guard.seconds)
-    at = np.searchsorted(ended, when, side="right")
-    wait = (
-        np.where(at < len(ended), ended[np.minimum(at, len(ended) - 1)] - when, np.inf)
-        if len(ended)
-        else when * 0 + np.inf
-    )
+    wait = waits(np.sort(v.volumes.begin[mine & v.alarm] / 1e6 + guard.seconds), bad, guard.seconds)
     return _stopped(guard, name, h, theirs) | {
-        f"{name}: windows": float(len(when)),
+        f"{name}: windows": float(len(wait)),
         f"{name}: windows in alarm within 3 s": float((wait <= WITHIN).mean()),
         f"{name}: windows in alarm themselves": float((wait <= guard.seconds).mean()),
         f"{name}: seconds to the first alarm": float(wait[0]),
         f"{name}: benign windows beside in alarm": float(v.alarm[~mine].mean()),
     }
+
+
+def waits(ended: np.ndarray, bad: Headers, seconds: float) -> np.ndarray:
+    """Seconds from the begin of each window with packets of the attack to the end of the next one in alarm; `ended` are
+    those ends in order, infinity stands where none comes."""
+    when = np.unique(bad.time // round(seconds * 1e6)) * seconds
+    return np.append(ended, np.inf)[np.searchsorted(ended, when, side="right")] - when
 
 
 def blocked(guard: Guard, h: Headers) -> np.ndarray:
