@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,16 +152,20 @@ def _following(follow: bool) -> Generator[Callable[[], bool] | None]:
     if not follow:
         yield None
         return
-    over = threading.Event()
+    pressed = list[int]()
     before = signal.getsignal(signal.SIGINT)
 
     def ends(number: int, frame: object) -> None:
-        over.set()
+        pressed.append(number)  # a lock could be held by whom the signal interrupts
         signal.signal(signal.SIGINT, before)
+
+    def wait() -> bool:
+        time.sleep(0.2)
+        return not pressed
 
     signal.signal(signal.SIGINT, ends)
     try:
-        yield lambda: not over.wait(0.2)
+        yield wait
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -22,8 +22,14 @@ from sparring.network.windows import Windowed, Windower, stream
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard, Verdicts
 from sparring.systems.ddos.rules import Rule
+from sparring.typed import integers
 
 _NAMED = 64
+"""Flows of a window that have a vote on its attack's name."""
+_FADING = 0.9
+"""What an incident's earlier votes weigh, window by window."""
+_FLOOD, _FLOODING = "syn flood", 8
+"""So many flows must say so: what a window shows of a few connections may be their opening alone."""
 HOLD = 60.0
 """Seconds without an alarm after which an incident is over."""
 _AGAIN = 10.0
@@ -34,6 +40,7 @@ _EXPLAINED = 4
 """Explanations a window: a flood of a whole network must not hold up the verdicts."""
 
 Causes = tuple[tuple[str, float, float], ...]
+Votes = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Watch:
         self.mitigator = Mitigator(guard, capacity, expires=300.0)
         self.tally = Tally()
         self.rules: tuple[Rule, ...] = ()
-        self._open: dict[str, tuple[float, float, str, Causes]] = {}
+        self._open: dict[str, tuple[float, float, str, Causes, Votes]] = {}
 
     def scan(self, path: Path, wait: pcap.Wait | None = None) -> Iterator[Alert]:
         """The alerts of a capture or a flow export, in order. Raises `BadInput` for what is neither."""
@@ -148,16 +155,16 @@ class Watch:
             worst = int(rows[np.argmax(v.flow[rows])])
             by = "volume" if v.volume[d] > 0 else "evidence" if v.flow[worst] <= 0 or len(hit) > 1 else "flow"
             address, seconds = text(v.volumes.address[d]), float(v.volumes.begin[d]) / 1e6
-            last, since, before, causes = self._open.pop(address, (-np.inf, -np.inf, "", ()))
+            last, since, before, causes, votes = self._open.pop(address, (-np.inf, -np.inf, "", (), {}))
             fresh = seconds - last > HOLD
-            name = self._named(v.x, hit if len(hit) else rows)
+            name, votes = self._named(v.x, hit if len(hit) else rows, {} if fresh else votes)
             if left and (fresh or by != before or seconds - since >= _AGAIN):
                 left, since = left - 1, seconds
                 x = torch.as_tensor(v.volumes.x[d : d + 1]) if by == "volume" else v.x[worst : worst + 1]
                 causes = self._causes(x, by == "volume")
             elif fresh or by != before:
                 since, causes = -np.inf, ()
-            self._open[address] = seconds, since, by, causes
+            self._open[address] = seconds, since, by, causes, votes
             if len(self._open) > _MOST:
                 self._open.pop(next(iter(self._open)))
             self.tally.alerts += 1
@@ -170,10 +177,17 @@ class Watch:
                 float(max(v.volume[d], v.flow[worst])), by, causes, fresh,
             )  # fmt: skip
 
-    def _named(self, x: torch.Tensor, rows: NDArray[np.int64]) -> str:
-        """The attack that most of these flows are nearest to, of at most 64 of them."""
+    def _named(self, x: torch.Tensor, rows: NDArray[np.int64], votes: Votes) -> tuple[str, Votes]:
+        """The attack that most flows of the incident are nearest to, and the votes with those of these flows."""
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _NAMED)).astype(np.int64)]
-        return Counter(self.guard.name(x[torch.as_tensor(np.unique(some))])).most_common(1)[0][0]
+        flows, families = x[torch.as_tensor(np.unique(some))], self.guard.families
+        names = self.guard.name(flows)
+        others = [i for i, name in enumerate(families.names) if name != _FLOOD] if families else []
+        if families and others and names.count(_FLOOD) + votes.get(_FLOOD, 0.0) < _FLOODING:
+            names = [families.names[others[i]] for i in integers(families(flows)[:, others].argmax(1))]
+        total = Counter(names)
+        votes = {n: _FADING * votes.get(n, 0.0) + total[n] for n in {**votes, **total}}
+        return max(votes, key=lambda n: votes[n]), votes
 
     def _causes(self, x: torch.Tensor, by_volume: bool) -> Causes:
         schema = self.guard.schema
