@@ -1,3 +1,4 @@
+# pyright: basic
 """The ddos benchmark: how its figures become bars, and how long an attack waits for an alarm."""
 
 import importlib
