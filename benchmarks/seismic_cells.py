@@ -1,8 +1,9 @@
-"""The inversions behind the seismic bars: every method with its frozen settings, one cell an inversion."""
+"""The inversions behind the seismic bars: every method, what the tries made of it, one cell an inversion."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from cells import Cells
+from form import RESULTS
 
 from sparring.engine.run import Run
-from sparring.systems.seismic.data import CLEAN, PROFILES, Case, Trouble, case, fine_model
+from sparring.systems.seismic.data import CLEAN, PROFILES, Case, Profile, Trouble, case, fine_model
 from sparring.systems.seismic.inversion import Inversion, play
 from sparring.systems.seismic.metrics import score
+from sparring.systems.seismic.parameters import RATES
 from sparring.systems.seismic.plan import CriticPlan, Plan, PotentialPlan
 
 SYSTEM = "src/sparring/systems/seismic"
@@ -41,27 +44,76 @@ CLASSICAL: Mapping[str, Plan] = {
     "W2 multiscale": Plan("w2", stages=STAGES),
     "Siamese": Plan("siamese"),
 }
+PUBLISHED = "WGAN-GP, raw gathers (published)"
 ADVERSARIAL: Mapping[str, Plan] = {
-    "WGAN-GP, raw gathers (published)": Plan("none", CriticPlan(integrate=False)),
+    PUBLISHED: Plan("none", CriticPlan(integrate=False)),
     "WGAN-GP, integrated": Plan("none", CRITIC),
+    "WGAN-GP, integrated, multiscale": Plan("none", CRITIC, stages=STAGES),
     "WGAN-GP, integrated, three bands": Plan("none", replace(CRITIC, bands=(3.0, 6.0, 100.0))),
     "WGAN-GP, integrated, deep prior": Plan("none", CRITIC, parameters="deep-prior"),
     "W1 multiscale + WGAN-GP": Plan("w1", replace(CRITIC, weight=0.3), stages=STAGES),
     "potential": Plan("potential", potential=PotentialPlan()),
     "potential multiscale": Plan("potential", potential=PotentialPlan(), stages=STAGES),
+    "potential multiscale, deep prior": Plan(
+        "potential", potential=PotentialPlan(), stages=STAGES, parameters="deep-prior"
+    ),
 }
-METHODS = {**CLASSICAL, **ADVERSARIAL}
+FIRST = {**CLASSICAL, **ADVERSARIAL}
+"""Every method as it was tried first; `Chosen` has what the tries made of it."""
 
 
-def few(quick: bool) -> Mapping[str, Plan]:
-    """Every method, or four of them."""
-    names = ("L2", "W1 multiscale", "WGAN-GP, raw gathers (published)", "potential multiscale")
-    return {name: METHODS[name] for name in names} if quick else METHODS
+def few(quick: bool) -> tuple[str, ...]:
+    """The names of all methods, or of four."""
+    return ("L2", "W1 multiscale", PUBLISHED, "potential multiscale") if quick else tuple(FIRST)
 
 
-RIVALS = ("L2 multiscale", "W1 multiscale")
-"""The classical ones that play in every cell: the best two of the tries on the generated model."""
-BEST = "potential multiscale"
+def variants(plan: Plan) -> dict[str, Plan]:
+    """Four tries, whatever the method: as it is, a larger step, and two changes of what is its own."""
+    rate = RATES[plan.parameters] if plan.rate is None else plan.rate
+    own: dict[str, Plan]
+    if plan.misfit == "potential":
+        steep, wide = PotentialPlan(time=0.25, length=250), PotentialPlan(time=1, length=1000)
+        own = {"0.25 s, 250 m": replace(plan, potential=steep), "1 s, 1000 m": replace(plan, potential=wide)}
+    elif plan.critic is None:
+        own = {
+            "smoothed by a cell": replace(plan, smooth=1.0),
+            "a quarter of the damping": replace(plan, damping=0.025),
+        }
+    elif plan.misfit == "none":
+        own = {"twice the critic's steps": replace(plan, critic=replace(plan.critic, steps=8)),
+               "twice its width": replace(plan, critic=replace(plan.critic, width=24))}  # fmt: skip
+    else:
+        own = {f"weight {w}": replace(plan, critic=replace(plan.critic, weight=w)) for w in (0.1, 1.0)}
+    return {"as it is": plan, "twice the step": replace(plan, rate=2 * rate), **own}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the tries on generated models chose: every method's settings, two rivals, and the best adversary."""
+
+    methods: Mapping[str, Plan]
+    rivals: tuple[str, str]
+    """The classical ones that play in every cell."""
+    best: str
+
+    @classmethod
+    def by(cls, errors: Mapping[str, Mapping[str, float]]) -> Chosen:
+        """From each method's errors, by the name of the try."""
+        tried = {name: min(of, key=of.__getitem__) for name, of in errors.items()}
+        methods = {name: variants(FIRST[name])[how] for name, how in tried.items()}
+        ranked = sorted(errors, key=lambda name: min(errors[name].values()))
+        one, two, *_ = [name for name in ranked if name in CLASSICAL]
+        return cls(methods, (one, two), next(name for name in ranked if name in ADVERSARIAL))
+
+    @classmethod
+    def read(cls) -> Chosen:
+        """From the committed result of the tries."""
+        path = RESULTS / "seismic_tries.json"
+        if not path.exists():
+            raise SystemExit(f"{path} is missing: run `python benchmarks/seismic.py --parts tries` first")
+        found = json.loads(path.read_text("utf-8"))["bars"]
+        return cls.by({bar["metric"]: bar["beside"] for bar in found if bar["metric"] in FIRST})
+
 
 CELLS: Mapping[str, tuple[str, Trouble]] = {
     f"{start}, {name}": (start, trouble)
@@ -70,6 +122,9 @@ CELLS: Mapping[str, tuple[str, Trouble]] = {
         ("clean", CLEAN), ("5 dB", Trouble(noise=5.0)), ("0 dB", Trouble(noise=0.0)), ("3 Hz cut", Trouble(cut=3.0))
     )
 }  # fmt: skip
+
+
+SIZES = {**PROFILES, "tries": Profile((32, 48), 40.0, 4, 350, 0.004, 4.0)}
 
 
 @dataclass(frozen=True)
@@ -99,7 +154,7 @@ class Setting:
 @cache
 def posed(setting: Setting) -> Case:
     """The problem of a setting, its solves counted from nothing."""
-    profile = replace(PROFILES[setting.profile], accuracy=setting.order)
+    profile = replace(SIZES[setting.profile], accuracy=setting.order)
     fine = fine_model(setting.model, profile, None, setting.drawn)
     return case(fine, profile, setting.start, setting.trouble, setting.seed, setting.blur)
 

@@ -1,4 +1,4 @@
-"""How the seismic settings were chosen: the same number of tries for every method, on a generated model alone."""
+"""How the seismic settings are chosen: the same number of tries for every method, on generated models alone."""
 
 from __future__ import annotations
 
@@ -6,40 +6,39 @@ from dataclasses import replace
 from statistics import mean
 
 from cells import Cells
-from form import Bar
-from seismic_cells import Setting, few, solved
+from form import Bar, write
+from seismic_cells import FIRST, Setting, few, solved, variants
 
 from sparring.systems.seismic.data import Trouble
-from sparring.systems.seismic.plan import Plan
 
-TUNED = Setting("faulted", profile="ci", drawn=11)
-TROUBLES = (("linear", Trouble(noise=5.0)), ("constant", Trouble()))
-"""The two problems whose mean error decides."""
-EPOCHS = 12
-
-
-def variants(name: str, plan: Plan) -> dict[str, Plan]:
-    """Three tries: the frozen settings, a step twice as large, and half the damping (cells) or the step (networks)."""
-    rate = {"deep-prior": 4e-3, "coordinates": 4e-3}.get(plan.parameters, 40.0)
-    last = {"half the step": replace(plan, rate=rate / 2)}
-    if plan.parameters == "grid":
-        last = {"half the damping": replace(plan, damping=plan.damping / 2)}
-    return {"frozen": plan, "twice the step": replace(plan, rate=2 * rate), **last}
+PROBLEMS = (
+    Setting("faulted", "linear", Trouble(noise=5.0), profile="tries", drawn=11),
+    Setting("folded", "constant", profile="tries", drawn=12),
+)
+"""Their mean error decides."""
+EPOCHS, BATCH = 20, 2
 
 
-def tries(cells: Cells, quick: bool) -> list[Bar]:
-    """A bar for each method: whether its frozen settings are the best of its tries."""
+def errors(cells: Cells, name: str, quick: bool) -> dict[str, float]:
+    """The mean error of each of a method's tries."""
+    found: dict[str, float] = {}
+    for said, tried in variants(FIRST[name]).items():
+        plan = replace(tried, epochs=1 if quick else EPOCHS, batch=BATCH)
+        problems = PROBLEMS[:1] if quick else PROBLEMS
+        found[said] = mean(solved(cells, setting, name, plan)["relative_error"] for setting in problems)
+    return found
+
+
+def tries(cells: Cells, quick: bool) -> None:
+    """Try, and write `results/seismic_tries.json`, from which the settings are read."""
+    found = {name: errors(cells, name, quick) for name in few(quick)}
     bars: list[Bar] = []
-    for name, plan in few(quick).items():
-        errors: dict[str, float] = {}
-        for said, tried in variants(name, plan).items():
-            settings = [replace(TUNED, start=start, trouble=trouble) for start, trouble in TROUBLES]
-            settings = settings[:1] if quick else settings
-            errors[said] = mean(
-                solved(cells, s, name, replace(tried, epochs=1 if quick else EPOCHS))["relative_error"]
-                for s in settings
-            )
-        best = min(errors, key=errors.__getitem__)
-        bars.append(Bar("tries", f"{name}: error of the frozen settings on the generated model", "the lowest of three",
-                        errors["frozen"], None, best == "frozen", errors))  # fmt: skip
-    return bars
+    for name, of in found.items():
+        how = min(of, key=of.__getitem__)
+        bars.append(Bar("tries", name, f"lowest of {len(of)}: {how}", of[how], None, True, of))
+    data = "generated: " + "; ".join(
+        f"{p.model} {p.drawn}, {p.start} start, " + ("clean" if p.trouble.noise is None else f"{p.trouble.noise:g} dB")
+        for p in PROBLEMS
+    )
+    command = "python benchmarks/seismic.py --parts tries" + (" --quick" if quick else "")
+    write("seismic_tries", command, data, (0,), bars, quick=quick)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.systems.seismic.reference import propagate
@@ -116,6 +118,19 @@ def test_solves_are_counted_and_small_batches_change_nothing() -> None:
     torch.testing.assert_close(a, b)
     a.sum().backward()
     assert (whole.solves.forward, whole.solves.adjoint, parts.solves.total) == (3, 3, 3)
+
+
+def test_any_number_of_samples_goes_with_any_interval() -> None:
+    earth = homogeneous()
+    survey = spread(earth)
+    cut = replace(survey, wavelet=survey.wavelet[: len(survey.wavelet) // 4 * 4 - 3])
+    v = (earth.velocity + 50 * torch.rand(earth.velocity.shape)).requires_grad_(True)
+    kept, thinned = (Waves(earth, cut, fastest=2400, interval=k)(v, ALL) for k in (1, 4))
+    assert kept.shape == thinned.shape == cut.shape
+    torch.testing.assert_close(kept, thinned)
+    thinned.square().sum().backward()
+    assert v.grad is not None
+    assert bool(torch.isfinite(v.grad).all())
 
 
 def test_illumination_is_strongest_near_the_spread() -> None:

@@ -63,7 +63,9 @@ class Waves:
     def _some(self, velocity: Tensor, shots: Tensor) -> Tensor:
         deepwave = library()
         survey, n = self.survey, len(shots)
-        wavelet = survey.wavelet.to(velocity).expand(n, 1, -1)
+        interval = self.interval if velocity.requires_grad else 1
+        # deepwave wants whole intervals: some silence after the end, which is cut off again.
+        wavelet = F.pad(survey.wavelet.to(velocity), (0, -len(survey.wavelet) % interval)).expand(n, 1, -1)
         # Of a wave injected at one cell the amplitude grows with the cell; this makes it the same on every grid.
         wavelet = wavelet * (REFERENCE / self.earth.spacing) ** 2
         sides = [0 if survey.free_surface else self.border, *[self.border] * 3]
@@ -81,10 +83,10 @@ class Waves:
                 pml_width=sides,
                 pml_freq=survey.peak,
                 max_vel=self.fastest,
-                model_gradient_sampling_interval=self.interval if velocity.requires_grad else 1,
+                model_gradient_sampling_interval=interval,
                 check_output_finite=False,
             )
-        gathers: Tensor = found[-1]
+        gathers: Tensor = found[-1][..., : len(survey.wavelet)]
         self.solves.forward += n
         if gathers.requires_grad:
             on_gradient(gathers, lambda grad: self._backward(grad, n))
