@@ -26,7 +26,7 @@ STEPS = 6
 
 
 def gradient(problem: Problem, processes: int, precision: Precision) -> tuple[Tensor, float, float]:
-    """The gradient of the first step by all shots, `(nz, nx)`, and what one takes: seconds, CPU-seconds of this rank."""
+    """The gradient of the first step by all shots, `(nz, nx)`; seconds and this rank's CPU-seconds that one takes."""
     task = play(problem, Plan(batch=6), torch.Generator().manual_seed(0))
     runtime = Runtime(Hardware(device="cpu", devices=processes, precision=precision))
     module = runtime.module(task.game.defender)
