@@ -26,7 +26,7 @@ STEPS = 6
 
 
 def gradient(problem: Problem, processes: int, precision: Precision) -> tuple[Tensor, float, float]:
-    """The gradient of the first step by all shots, `(nz, nx)`; seconds and the busiest rank's CPU-seconds that it takes."""
+    """The gradient of the first step by all shots, `(nz, nx)`; seconds, and CPU-seconds of the busiest rank."""
     task = play(problem, Plan(batch=6), torch.Generator().manual_seed(0))
     runtime = Runtime(Hardware(device="cpu", devices=processes, precision=precision))
     module = runtime.module(task.game.defender)
@@ -60,7 +60,7 @@ def main() -> None:
     precise, _, _ = gradient(double, processes, "64-true")
     found = {
         "seconds": seconds,
-        "cpu": float(most),
+        "cpu": busy,
         "single": numbers(single.flatten()),
         "double": numbers(precise.flatten()),
     }
