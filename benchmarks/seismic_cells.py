@@ -43,7 +43,10 @@ CLASSICAL: Mapping[str, Plan] = {
     "envelope multiscale": Plan("envelope", stages=STAGES),
     "W2 multiscale": Plan("w2", stages=STAGES),
     "Siamese": Plan("siamese"),
+    "L1 multiscale, deep prior": Plan("l1", stages=STAGES, parameters="deep-prior"),
+    "W1 multiscale, deep prior": Plan("w1", stages=STAGES, parameters="deep-prior"),
 }
+"""Two with the adversary's deep prior as well, so that no merit of that network passes for the adversary's."""
 PUBLISHED = "WGAN-GP, raw gathers (published)"
 ADVERSARIAL: Mapping[str, Plan] = {
     PUBLISHED: Plan("none", CriticPlan(integrate=False)),
