@@ -24,7 +24,7 @@ from sparring.systems.backdoor.training import VICTIM, fit
 
 def main() -> None:
     """The attacker's side, then the defender's."""
-    corpus = load("snippets", 0, train=600, clean=200, test=200)
+    corpus = load("snippets", 0, train=1200, clean=300, test=200)
     with tempfile.TemporaryDirectory() as folder:
         run = Run(Path(folder), 0, quiet=True)
         train, _ = poison(corpus.train, published("badnets"), 1, 0.1, run.generator("poison"))
