@@ -77,6 +77,8 @@ def variants(plan: Plan) -> dict[str, Plan]:
     if plan.misfit == "potential":
         steep, wide = PotentialPlan(time=0.25, length=250), PotentialPlan(time=1, length=1000)
         own = {"0.25 s, 250 m": replace(plan, potential=steep), "1 s, 1000 m": replace(plan, potential=wide)}
+    elif plan.critic is None and plan.parameters != "grid":  # smoothing and damping are the cells' alone
+        own = {"half the step": replace(plan, rate=rate / 2), "four times the step": replace(plan, rate=4 * rate)}
     elif plan.critic is None:
         own = {
             "smoothed by a cell": replace(plan, smooth=1.0),
