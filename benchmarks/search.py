@@ -18,11 +18,11 @@ from typing import Any
 
 import search_cells as cells
 import torch
+from cells import Cells
 from form import Bar, write
 
 from sparring.evaluation import statistics
 
-ROOT = Path(__file__).resolve().parent.parent
 A, B = "without path B", "with path B"
 
 
@@ -35,14 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    scratch = chosen.scratch or ROOT / "runs" / "benchmarks" / ("search-quick" if chosen.quick else "search")
+    kept = Cells("search-quick" if chosen.quick else "search", cells.SOURCES, folder=chosen.scratch)
     config = cells.QUICK if chosen.quick else cells.SMALL
     seeds = tuple(range(1 if chosen.quick else chosen.seeds))
-    found = [cells.cell(config, seed, scratch) for seed in seeds]
+    found = [cells.cell(kept, config, seed) for seed in seeds]
     rows = bars(found)
-    rows += served(cells.serving(scratch, config, 0), plain=cells.loads_plainly(scratch, config, 0))
+    first = cells.folder(kept, config, 0)
+    rows += served(cells.serving(first), plain=cells.loads_plainly(first))
     if chosen.smollm2:
-        rows += packaged(cells.cell(cells.SMOLLM, 0, scratch))
+        rows += packaged(cells.cell(kept, cells.SMOLLM, 0))
     command = "SPARRING_DATA=FOLDER python benchmarks/search.py"
     command += (" --quick" if chosen.quick else f" --seeds {len(seeds)}") + (" --smollm2" if chosen.smollm2 else "")
     data = "generated shops (40 products), XSTest's safe half; a Llama of 2 M weights from scratch"
@@ -76,17 +77,20 @@ def bars(found: Sequence[dict[str, Any]]) -> list[Bar]:
     new = {f"{m}_new": _right(m, "new facts") for m in ("full", "lora")}
     old = {f"{m}_old": _right(m, "old facts") for m in ("base", "full", "lora")}
 
-    def ahead(f: dict[str, Any]) -> float:
-        own = f["models"]["expansion"]["right"]["old facts"]
-        return own - max(f["models"][m]["right"]["old facts"] for m in ("full", "lora"))
+    def ahead(f: dict[str, Any], paper: str = "old facts") -> float:
+        own = f["models"]["expansion"]["right"][paper]
+        return own - max(f["models"][m]["right"][paper] for m in ("full", "lora"))
+
+    learnt = st.mean(ahead(f, "new facts") for f in found)  # who learns less has less to forget
 
     out = [
         _bar(found, "1 injection", "new facts, exact match, depth expansion", ">= .97",
              _right("expansion", "new facts"), lambda v: v >= 0.97, **new),
         _bar(found, "1 injection", "old facts, exact match after it", ">= .97",
              _right("expansion", "old facts"), lambda v: v >= 0.97, **old),
-        _bar(found, "1 injection", "old facts kept, ahead of the better of LoRA and full tuning", "> 0",
-             ahead, lambda v: v > 0),
+        _bar(found, "1 injection", "old facts kept, ahead of the better of LoRA and full tuning",
+             "> 0, new facts within .01", ahead, lambda v: v > 0 and learnt >= -0.01,
+             new_facts_ahead=lambda f: ahead(f, "new facts")),
         _bar(found, "2 held-out questions", "exact match, held-out templates, aligned model", ">= .60",
              _of(B, "held-out templates"), lambda v: v >= 0.6,
              expansion=_of("expansion", "held-out templates"), without_path_B=_of(A, "held-out templates")),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cells import Cells
 from torch import Tensor
 
 from sparring.engine.config import resolve
@@ -32,19 +33,28 @@ SMOLLM = replace(
 )  # fmt: skip
 
 
-def cell(config: Config, seed: int, scratch: Path) -> dict[str, Any]:
-    """One seed's figures, read back if they were measured before; what was trained is not trained again."""
-    folder = scratch / f"{config.model}-{seed}"
-    path = folder / "figures.json"
-    if path.is_file():
-        return json.loads(path.read_text("utf-8"))
-    start = time.process_time()
-    hardware = Hardware(device="cpu")
-    run = Run.create(folder, config, seed=seed, system="search", hardware=hardware, checkpoint_seconds=120)
-    found = figures(bout(config, run, seed)) | {"cpu_seconds": time.process_time() - start}
-    path.write_text(json.dumps(found, indent=2) + "\n", "utf-8")
-    run.close()
-    return found
+SOURCES = ("src/sparring/systems/search", "src/sparring/language", "benchmarks/search_cells.py")
+
+
+def cell(kept: Cells, config: Config, seed: int) -> dict[str, Any]:
+    """One seed's figures, read back if this code measured them before; what it trained is not trained again."""
+
+    def measured() -> dict[str, Any]:
+        start = time.process_time()
+        run = Run.create(
+            folder(kept, config, seed), config, seed=seed, system="search", hardware=Hardware(device="cpu"),
+            checkpoint_seconds=120,
+        )  # fmt: skip
+        found = figures(bout(config, run, seed)) | {"cpu_seconds": time.process_time() - start}
+        run.close()
+        return found
+
+    return kept.get(f"{config.model}-{seed}", measured)
+
+
+def folder(kept: Cells, config: Config, seed: int) -> Path:
+    """Where a seed's run and its models stay."""
+    return kept.path(f"{config.model}-{seed}", "run")
 
 
 def figures(played: Bout) -> dict[str, Any]:
@@ -84,7 +94,7 @@ def _share(which: Tensor) -> float:
     return float(which.double().mean()) if len(which) else 0.0
 
 
-def serving(scratch: Path, config: Config, seed: int) -> dict[str, Any]:
+def serving(run: Path) -> dict[str, Any]:
     """Fifty questions at once to the trained model behind the API, then overload, oversize and malformed requests."""
     import asyncio
 
@@ -94,7 +104,7 @@ def serving(scratch: Path, config: Config, seed: int) -> dict[str, Any]:
     from sparring.systems.search.serve import Limits, application
     from sparring.systems.search.store import load
 
-    chat, shop, facts = load(str(scratch / f"{config.model}-{seed}"), None)
+    chat, shop, facts = load(str(run), None)
     made = Assistant(chat, shop, facts_in_prompt=facts)
     names = [p.name for p in shop.products]
 
@@ -119,20 +129,19 @@ def serving(scratch: Path, config: Config, seed: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def loads_plainly(scratch: Path, config: Config, seed: int) -> bool:
+def loads_plainly(run: Path) -> bool:
     """Whether plain `transformers` loads the expanded, aligned model and gives the same logits."""
     import transformers
 
     from sparring.language.chat import Chat
 
-    folder = scratch / f"{config.model}-{seed}" / "model"
     library: Any = transformers
-    model: Any = library.AutoModelForCausalLM.from_pretrained(folder).eval()
-    words: Any = library.AutoTokenizer.from_pretrained(folder)
+    model: Any = library.AutoModelForCausalLM.from_pretrained(run / "model").eval()
+    words: Any = library.AutoTokenizer.from_pretrained(run / "model")
     text: Any = words.apply_chat_template(
         [{"role": "user", "content": "hello"}], tokenize=True, add_generation_prompt=True
     )
     ids = torch.tensor([text["input_ids"] if not isinstance(text, list) else text])
-    own = Chat.load(folder)
+    own = Chat.load(run / "model")
     with torch.no_grad():
         return bool(torch.equal(model(input_ids=ids).logits, own.model(input_ids=ids).logits))

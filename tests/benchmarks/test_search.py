@@ -84,10 +84,20 @@ def test_figures_are_the_marks(bench):
     assert json.dumps(found)
 
 
-def test_a_finished_cell_is_read_back(bench, tmp_path: Path):
+def test_a_finished_cell_is_read_back_while_its_code_is_the_same(bench, tmp_path: Path, monkeypatch):
     cells = bench.cells
-    folder = tmp_path / "small-0"
-    folder.mkdir()
-    (folder / "figures.json").write_text('{"models": 1}')
-    assert cells.cell(cells.SMALL, 0, tmp_path) == {"models": 1}
+    made: list[int] = []
+
+    def played(config: Any, run: Any, seed: int) -> int:
+        made.append(seed)
+        return seed
+
+    monkeypatch.setattr(cells, "bout", played)
+    monkeypatch.setattr(cells, "figures", lambda seed: {"models": seed})
+    kept = cells.Cells("search", cells.SOURCES, folder=tmp_path)
+    assert [cells.cell(kept, cells.QUICK, 3)["models"] for _ in range(2)] == [3, 3]
+    assert made == [3]
+    kept.mark = "another"
+    cells.cell(kept, cells.QUICK, 3)
+    assert made == [3, 3]
     assert replace(cells.QUICK, model="small") == cells.QUICK
