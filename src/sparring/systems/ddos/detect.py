@@ -20,7 +20,7 @@ from sparring.network.destinations import COLUMNS
 from sparring.network.headers import Headers, text
 from sparring.network.windows import Windowed, Windower, stream
 from sparring.systems.ddos.mitigate import Mitigator
-from sparring.systems.ddos.model import Guard, Verdicts
+from sparring.systems.ddos.model import FLOODING, SYN_FLOOD, Guard, Verdicts
 from sparring.systems.ddos.rules import Rule
 from sparring.typed import integers
 
@@ -28,8 +28,6 @@ _NAMED = 64
 """Flows of a window that have a vote on its attack's name."""
 _FADING = 0.9
 """What an incident's earlier votes weigh, window by window."""
-_FLOOD, _FLOODING = "syn flood", 8
-"""So many flows must say so: what a window shows of a few connections may be their opening alone."""
 HOLD = 60.0
 """Seconds without an alarm after which an incident is over."""
 _AGAIN = 10.0
@@ -182,8 +180,8 @@ class Watch:
         some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _NAMED)).astype(np.int64)]
         flows, families = x[torch.as_tensor(np.unique(some))], self.guard.families
         names = self.guard.name(flows)
-        others = [i for i, name in enumerate(families.names) if name != _FLOOD] if families else []
-        if families and others and names.count(_FLOOD) + votes.get(_FLOOD, 0.0) < _FLOODING:
+        others = [i for i, name in enumerate(families.names) if name != SYN_FLOOD] if families else []
+        if families and others and names.count(SYN_FLOOD) + votes.get(SYN_FLOOD, 0.0) < FLOODING:
             names = [families.names[others[i]] for i in integers(families(flows)[:, others].argmax(1))]
         total = Counter(names)
         votes = {n: _FADING * votes.get(n, 0.0) + total[n] for n in {**votes, **total}}

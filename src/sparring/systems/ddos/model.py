@@ -19,7 +19,7 @@ from sparring.network.windows import Windowed
 from sparring.systems.ddos.evidence import Connections, Evidence, Incidents
 
 _CHUNK = 4096
-_SYN_FLOOD, _MANY = "syn flood", 8
+SYN_FLOOD, FLOODING = "syn flood", 8
 """A window may cut a few connections after their opening; so many flows that carry nothing are a flood."""
 _PAYLOADS = ("Total Length of Fwd Packets", "Total Length of Bwd Packets")
 
@@ -129,8 +129,8 @@ class Guard:
             & (t["SYN Flag Count"] > 0)
             & (t[_PAYLOADS[0]] + t[_PAYLOADS[1]] < 1)
         )
-        bare &= bare.sum() >= _MANY
-        return [_SYN_FLOOD if b else name for name, b in zip(names, bare.tolist(), strict=True)]
+        bare &= bare.sum() >= FLOODING
+        return [SYN_FLOOD if b else name for name, b in zip(names, bare.tolist(), strict=True)]
 
 
 def check_width(volume: Detector) -> None:
