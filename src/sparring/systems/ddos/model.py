@@ -121,7 +121,7 @@ class Guard:
         if self.families is None:
             return ["attack"] * len(x)
         names = self.families.name(x)
-        if _SYN_FLOOD not in self.families.names or len(x) == 0:
+        if SYN_FLOOD not in self.families.names or len(x) == 0:
             return names
         t = self.schema.decode(x.numpy(), ("Protocol", "SYN Flag Count", *_PAYLOADS))
         bare = (
