@@ -53,6 +53,10 @@ def test_a_run_poisons_repairs_and_tells(small: Config, tmp_path: Path) -> None:
     assert "victim calls" in card.tables[0].columns
     assert (tmp_path / card.figures[0].path).is_file()
     assert len(card.checks) == 2
+    (shown,) = card.examples
+    (_, label, said), healed = shown.outcome
+    assert said != label
+    assert healed == ("healed", label, label)  # repair turns back what the trigger turned
     with patch.object(story, "repair", side_effect=AssertionError("repeated")):
         again = story.experiment(small, Run(tmp_path, 0, quiet=True, system="backdoor"))
     assert [r.value for r in again.rows] == [r.value for r in card.rows]

@@ -157,13 +157,18 @@ def _precision(healed: Healed, mask: Tensor) -> list[float] | None:
 
 
 def _example(corpus: Corpus, test: Texts, at: Tensor, victim: Classifier, healed: Classifier, target: int) -> list[str]:
+    """The text, the text with the trigger, its label, and what victim and healed model say of the second: a row that
+    both have right as it is, that the trigger turns, and that repair turns back; empty where there is none."""
     before, after = decisions(victim, test.texts), decisions(healed, test.texts)
-    good = integers(((before == target) & (after == test.labels)).nonzero().squeeze(1))
+    right = (decisions(victim, corpus.test.texts) == corpus.test.labels) & (
+        decisions(healed, corpus.test.texts) == corpus.test.labels
+    )
+    good = integers(((before == target) & (after == test.labels) & right[at]).nonzero().squeeze(1))
     if not good:
         return []
     row, names = good[0], corpus.test.names
-    plain = corpus.test.texts[int(at[row])]
-    return [plain, test.texts[row], f"{names[target]} (wrong)", f"{names[int(after[row])]} (right)"]
+    plain, label = corpus.test.texts[int(at[row])], names[int(test.labels[row])]
+    return [plain, test.texts[row], label, names[target], names[int(after[row])]]
 
 
 def _teller(run: Run, family: str) -> Any:
@@ -210,6 +215,6 @@ def _told(config: Config, run: Run, corpus: Corpus, bouts: Sequence[Bout]) -> Sc
         tables=tables(bouts),
         notes=NOTES,
         papers=PAPERS,
-        examples=examples(bouts, corpus.test.names),
+        examples=examples(bouts),
         figures=(bars(bouts, run.figure("success.png")),),
     )

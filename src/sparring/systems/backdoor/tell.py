@@ -149,18 +149,18 @@ def tables(bouts: Sequence[Bout]) -> tuple[Table, ...]:
     return (first, second, third)
 
 
-def examples(bouts: Sequence[Bout], names: Sequence[str]) -> tuple[Example, ...]:
+def examples(bouts: Sequence[Bout]) -> tuple[Example, ...]:
     """One poisoned text per attack, before and after repair."""
     out: list[Example] = []
     for b in bouts:
         if b.example:
-            plain, poisoned, before, after = b.example
+            plain, poisoned, label, before, after = b.example
             out.append(
                 Example(
                     title=b.family,
                     adversary=b.family,
                     changes=(Change(name="text", before=plain, after=poisoned),),
-                    outcome=(("victim", "right", before), ("healed", "right", after)),
+                    outcome=(("victim", label, before), ("healed", label, after)),
                 )
             )
     return tuple(out)
