@@ -240,8 +240,9 @@ class Mitigator:
         left[listed[np.unique(_one(h.source[listed]), return_index=True)[1]]] = True
         fresh = dict.fromkeys(self._gathered(address[top]), begin + self.expires)
         older = {name: until for name, until in self._blocked.items() if name not in fresh}
-        names = tuple([*fresh, *older][:_MOST_SOURCES])
-        self._blocked = {name: (fresh | older)[name] for name in names}
+        every = fresh | older
+        names = tuple(every)[:_MOST_SOURCES]
+        self._blocked = {name: every[name] for name in names}
         self._forget("sources")
         reason = f"sources: {len(names)} addresses or prefixes with flagged flows"
         self._keep(Rule("drop", victims.names, names, expires=self.expires, reason=reason), begin)
