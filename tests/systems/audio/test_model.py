@@ -106,6 +106,6 @@ def test_four_axes_take_fourteen_outputs_and_every_gaussian_is_proper():
     assert outputs_of(4, True) == 14
     assert outputs_of(4, False) == 4
     _, factor = gaussian_parts(torch.full((1, 14), -50.0), 4)
-    # L L^T is positive definite exactly when the triangle's diagonal has no zero; its eigenvalues drown in rounding here
+    # L L^T is proper when the triangle's diagonal has no zero; its eigenvalues themselves drown in rounding
     assert torch.equal(factor, factor.tril())
     assert factor.diagonal(dim1=1, dim2=2).min() > 0
