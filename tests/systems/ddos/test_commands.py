@@ -5,23 +5,16 @@ import os
 import shutil
 import signal
 import subprocess
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from sparring.cli import app
 from sparring.errors import BadInput
 from sparring.network import writer
-from sparring.network.generator.attacks import Attack
-from sparring.network.generator.scene import Scene, stage
-from sparring.network.windows import whole
 from sparring.systems.ddos import commands
-from sparring.systems.ddos.data import cut
-from sparring.systems.ddos.detect import Watch
 
 RUNNER = CliRunner()
 
@@ -196,58 +189,6 @@ def test_help_teaches():
     assert "Exit code 0: no attack" in done.output
 
 
-def windows_of(seconds: int, *, rate: float = 40.0):
-    attack = Attack("http flood", start=2.0, seconds=seconds - 2.0, rate=rate, bots=3)
-    h = stage(Scene(float(seconds), rate=10.0, attacks=(attack,)), np.random.default_rng(1)).headers
-    return whole([h])
-
-
-def test_every_alert_of_a_lasting_incident_has_causes_and_few_explanations_are_asked_for(guard, monkeypatch):
-    watch, asked = Watch(guard), []
-    plain = Watch._causes
-    monkeypatch.setattr(Watch, "_causes", lambda self, x, volume: asked.append(1) or plain(self, x, volume))
-    alerts = [a for a in watch.see(windows_of(40)) if a.destination == "203.0.113.1"]
-    assert len(alerts) > 20
-    assert sum(a.fresh for a in alerts) == 1
-    assert all(a.causes for a in alerts)
-    assert len(asked) < len(alerts) / 2
-
-
-def named(guard, kind: str, rate: float) -> Counter[str]:
-    attack = Attack(kind, start=4.0, seconds=16.0, rate=rate, bots=60)
-    h = stage(Scene(20.0, rate=10.0, attacks=(attack,)), np.random.default_rng(2)).headers
-    return Counter(a.name for a in Watch(guard).see(whole([h])) if a.destination == "203.0.113.1")
-
-
-def test_an_attack_keeps_one_name_though_single_windows_look_otherwise(guard):
-    """Windows at whose end connections begin show openings alone; they are no SYN flood."""
-    flood, pages = named(guard, "syn flood", 200.0), named(guard, "http flood", 12.0)
-    assert flood["syn flood"] > 0.9 * flood.total() > 0
-    assert pages["syn flood"] == 0
-    assert pages.total() > 0
-
-
-def test_a_vote_of_few_flows_names_no_syn_flood_but_the_end_of_one_keeps_its_name(guard, flooded):
-    watch, windows = Watch(guard), cut(flooded, 1.0)
-    x = guard.encode(windows.flows.take(windows.kind > 0))
-    name, votes = watch._named(x, np.arange(3), {})
-    assert name != "syn flood"
-    name, votes = watch._named(x, np.arange(60), votes)
-    assert name == "syn flood"
-    assert watch._named(x, np.arange(3), votes)[0] == "syn flood"
-
-
-def test_rules_are_those_of_the_last_alarm_even_long_after_it(guard):
-    watch = Watch(guard)
-    assert list(watch.see(windows_of(20)))
-    assert watch.rules
-    late = stage(Scene(5.0, rate=2.0), np.random.default_rng(2)).headers
-    quiet = whole([replace(late, time=late.time + 3_600_000_000)])
-    if not list(watch.see(quiet)):
-        assert watch.mitigator.rules == ()
-        assert watch.rules
-
-
 def test_ctrl_c_while_following_judges_the_last_window_too(capture, folder, tmp_path, monkeypatch):
     """The signal comes while the end of the file is waited for."""
     before = signal.getsignal(signal.SIGINT)
@@ -258,22 +199,3 @@ def test_ctrl_c_while_following_judges_the_last_window_too(capture, folder, tmp_
     assert (facts["windows"], facts["packets"]) == (whole_file["windows"], whole_file["packets"])
     assert len((tmp_path / "a.jsonl").read_text().splitlines()) == facts["alerts"] == whole_file["alerts"]
     assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_growing_capture_is_followed_to_its_end(capture, guard, tmp_path, monkeypatch):
-    """The first half is there at the start, the rest comes while it is waited for."""
-    content, path, waits = capture.read_bytes(), tmp_path / "live.pcap", []
-    path.write_bytes(content[: len(content) // 2 + 7])
-
-    def wait() -> bool:
-        waits.append(len(waits))
-        if len(waits) == 1:
-            with path.open("ab") as stream:
-                stream.write(content[len(content) // 2 + 7 :])
-        return len(waits) < 3
-
-    followed, at_once = Watch(guard), Watch(guard)
-    alerts = list(followed.scan(path, wait))
-    assert [a.record() for a in alerts] == [a.record() for a in at_once.scan(capture)]
-    assert followed.tally.packets == at_once.tally.packets
-    assert len(waits) == 3

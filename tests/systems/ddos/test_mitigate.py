@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.systems.ddos.drawn import VICTIM, packets
 
 from sparring.network.flows import ACK, SYN
 from sparring.network.headers import Headers, ipv4, joined, parsed
@@ -14,57 +15,7 @@ from sparring.systems.ddos.link import Link, carry
 from sparring.systems.ddos.mitigate import Mitigator, Victims
 from sparring.systems.ddos.model import Memory, Verdicts
 from sparring.systems.ddos.rules import Rule, to_json, to_nftables
-from sparring.systems.ddos.tree import PORTLESS, tree_rules
 from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, try_out, users, worst_shape
-
-VICTIM = 0xCB007101 + 7
-
-
-def packets(n: int, seed=0, *, protocol=6, flags=ACK, size: tuple[int, int] = (40, 1_400), port=443, source=0x0A010000):
-    rng = np.random.default_rng(seed)
-    one = np.ones(n, dtype=np.int64)
-    return Headers(
-        np.sort(rng.integers(0, 1_000_000, n)), ipv4(source + rng.integers(0, 200, n)), ipv4(VICTIM * one),
-        rng.integers(1_024, 65_536, n), port * one, protocol * one, rng.integers(*size, n), 20 * one, flags * one,
-        500 * one,
-    )  # fmt: skip
-
-
-def test_a_tree_separates_what_differs_and_its_rules_match_it():
-    attack, benign = packets(2_000, 1, flags=SYN, size=(0, 1), port=80), packets(2_000, 2)
-    rules = tree_rules(attack, benign, ("203.0.113.8",))
-    hit = np.any([r.matches(attack) for r in rules], axis=0)
-    assert hit.mean() > 0.95
-    assert np.any([r.matches(benign) for r in rules], axis=0).mean() < 0.01
-    assert all(r.targets == ("203.0.113.8",) for r in rules)
-
-
-def test_what_looks_alike_gets_no_rule():
-    assert tree_rules(packets(2_000, 1), packets(2_000, 2), ()) == []
-    assert tree_rules(packets(0), packets(10), ()) == []
-
-
-def talks(n: int, seed: int = 0) -> Headers:
-    """Conversations of an opening and a hundred packets after it."""
-    opening, after = packets(n, seed, flags=SYN, size=(0, 1)), packets(n, seed, size=(40, 1_400))
-    h = joined([opening, *[after] * 100])
-    ports = np.tile(np.arange(n) + 2_000, 101)
-    return replace(h, source=np.tile(opening.source, (101, 1)), source_port=ports)
-
-
-def test_openings_are_dropped_for_strangers_alone_though_few_packets_are_openings():
-    """One packet in a hundred opens a conversation: to drop every opening is to end all new ones."""
-    attack = packets(2_000, 1, flags=SYN, size=(0, 1))
-    assert tree_rules(attack, talks(60), ("203.0.113.8",), fields=PORTLESS) == []
-    rules = tree_rules(attack, talks(60), ("203.0.113.8",), fields=PORTLESS, known=("10.1.0.5",))
-    assert rules
-    assert all(r.known == ("10.1.0.5",) for r in rules)
-
-
-def test_where_few_benign_conversations_were_seen_no_rule_holds_for_everybody():
-    attack, few = packets(2_000, 1, flags=SYN, size=(0, 1), port=81), talks(5)
-    assert tree_rules(attack, few, ()) == []
-    assert tree_rules(attack, talks(60), ()) != []
 
 
 def marked(n: int, source, *, victim=VICTIM) -> Headers:
@@ -110,22 +61,6 @@ def test_a_flood_of_few_bots_gets_no_tree(guard, quiet):
     carry(*mixed(quiet, attack), link, ours)
     assert any(rule.sources for rule in ours.rules)
     assert not any(rule.reason.startswith("tree") for rule in ours.rules)
-
-
-def test_without_ports_a_crowd_at_one_port_gets_no_rule():
-    crowd, benign = packets(2_000, 1, port=8_080), packets(2_000, 2, port=443)
-    assert tree_rules(crowd, benign, ()) != []
-    assert tree_rules(crowd, benign, (), fields=PORTLESS, purity=0.9) == []
-
-
-@pytest.mark.parametrize("protocol", [6, 17])
-def test_rules_of_a_flood_name_its_protocol(protocol):
-    flags = SYN if protocol == 6 else 0
-    flood = packets(1_000, 1, protocol=protocol, flags=flags, size=(10, 12))
-    other = packets(1_000, 2, protocol=23 - protocol, flags=ACK if protocol == 17 else 0)
-    for rule in tree_rules(flood, other, ()):
-        assert rule.protocol in ("", {6: "tcp", 17: "udp"}[protocol])
-        assert rule.matches(flood).any()
 
 
 @pytest.fixture(scope="module")
