@@ -122,7 +122,7 @@ def test_every_real_set_has_terms_a_home_and_full_checksums() -> None:
         assert known.licence
         assert known.citation
         assert known.home.startswith("https://")
-        folders = ("network/", "graph/", "audio/", "seismic/", "driving/", "text/")
+        folders = ("network/", "graph/", "images/", "audio/", "seismic/", "driving/", "text/")
         assert all(len(f.sha256) == 64 and f.path.startswith(folders) for f in known.files)
 
 

@@ -321,4 +321,28 @@ SETS = (
         "https://github.com/paul-rottger/exaggerated-safety",
         "Röttger et al.: XSTest: A Test Suite for Identifying Exaggerated Safety Behaviours, NAACL 2024",
     ),
+    DataSet(
+        "fmnist16",
+        "Fashion-MNIST at 16 x 16: 60,000 + 10,000 pictures of ten kinds of clothes",
+        (File("images/fmnist16.npz", "e0f9c1a4df6ba479dd767e6ee5f9d7d09b96765ce90e6400f0d0a96c36fecfce"),),
+        "MIT",
+        "https://github.com/zalandoresearch/fashion-mnist",
+        "Xiao, Rasul, Vollgraf: Fashion-MNIST, arXiv 1708.07747, 2017",
+    ),
+    DataSet(
+        "glyphs16",
+        "1,332 fonts of Debian x 62 letters and digits at 16 x 16",
+        (File("images/glyphs16.npz", "f15aaab7945ee38652ece40f25e160b44f734e998d60750646832482818bd9d6"),),
+        "the fonts' own: mostly OFL, some GPL",
+        "https://packages.debian.org (packages fonts-*), rendered by Pillow",
+        "the fonts' designers",
+    ),
+    DataSet(
+        "emoji32",
+        "3,771 emoji with their names at 32 x 32",
+        (File("images/emoji32.npz", "cdb81967dea805f07ac4a7cd04efdd799af45d6c98bb1fc2f671ef6b81130a4b"),),
+        "OFL",
+        "https://packages.debian.org/fonts-noto-color-emoji, rendered by Pillow",
+        "Noto Color Emoji, Google",
+    ),
 )
