@@ -246,8 +246,8 @@ def _layouts(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor
 
 def _told(tasks: Tensor, c1: Tensor, s1: Tensor, c2: Tensor, s2: Tensor, number: Tensor, relation: Tensor) -> Tensor:
     prompts = torch.zeros(len(tasks), LENGTH, dtype=torch.long)
-    columns = zip(*(integers(x) for x in (tasks, c1, s1, c2, s2, number, relation)), strict=True)
-    for row, (task, ca, sa, cb, sb, many, where) in enumerate(columns):
+    columns = [integers(x) for x in (tasks, c1, s1, c2, s2, number, relation)]
+    for row, (task, ca, sa, cb, sb, many, where) in enumerate(zip(*columns, strict=True)):
         first, second = f"{COLOURS[ca]} {SHAPES[sa]}", f"{COLOURS[cb]} {SHAPES[sb]}"
         link = _LINKS[where]
         text = {
