@@ -249,7 +249,7 @@ def _told(tasks: Tensor, c1: Tensor, s1: Tensor, c2: Tensor, s2: Tensor, number:
     columns = [integers(x) for x in (tasks, c1, s1, c2, s2, number, relation)]
     for row, (task, ca, sa, cb, sb, many, where) in enumerate(zip(*columns, strict=True)):
         first, second = f"{COLOURS[ca]} {SHAPES[sa]}", f"{COLOURS[cb]} {SHAPES[sb]}"
-        link = _LINKS[where]
+        link = _LINKS[int(where)]
         text = {
             "single": first,
             "two": f"{SHAPES[sa]} and {SHAPES[sb]}",
