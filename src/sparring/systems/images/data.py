@@ -86,14 +86,21 @@ class Splits:
     held_out: Pictures | None = None
 
 
-def load(name: str, *, seed: int = 0, limit: int | None = None, data: Path | None = None) -> Splits:
+def load(name: str, *, seed: int = 0, limit: int | None = None, data: Path | None = None, size: int = 32) -> Splits:
     """The pictures of that name: scenes, digits, fmnist16, glyphs16, emoji32, or a folder of images.
 
-    `limit` bounds the training pictures; `data` is a data folder or the set's own file. Raises `BadInput` where a set
-    is missing or damaged: nothing is ever replaced by other pictures.
+    `limit` bounds the training pictures; `data` is a data folder or the set's own file; `size` the side to which
+    pictures of a folder are scaled. Raises `BadInput` where a set is missing or damaged: nothing is ever replaced by
+    other pictures.
     """
     if name in _SETS:
         found = _SETS[name](seed, data)
+    elif Path(name).is_dir():
+        from sparring.systems.images import folder
+
+        mine = folder.read(Path(name), size=size)
+        note = mine.pictures.provenance.model_copy(update={"note": mine.note})
+        found = divided(replace(mine.pictures, provenance=note), seed)
     else:
         raise BadInput(f"data {name!r}: no such folder, and no set of pictures; sets: {', '.join(_SETS)}")
     if limit is not None and limit < len(found.train):
