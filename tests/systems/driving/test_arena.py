@@ -11,7 +11,7 @@ from sparring.systems.driving.adversary import Learning
 from sparring.systems.driving.arena import ATTACKERS, Course, Judged, Sizes, area, judge, replayed
 from sparring.systems.driving.attacks import Search
 from sparring.systems.driving.realism import realism
-from sparring.systems.driving.render import corners, films, gif, shown_scene, still
+from sparring.systems.driving.render import LANES, corners, films, gif, shown_scene, still
 from sparring.systems.driving.response import Budget, prior
 from sparring.systems.driving.scenes import DT, STEPS, Scenes
 from sparring.systems.driving.tell import checks, curves, notes, rows, tables, verdicts
@@ -149,6 +149,17 @@ def test_pictures_show_both_defenders_twice(judged, tmp_path):
         colours = {c for _, c in picture.convert("RGB").getcolors(100_000) or ()}
     assert (31, 111, 235) in colours
     assert (209, 36, 47) in colours
+
+
+def test_the_lane_is_drawn_on_which_another_vehicle_comes_from_the_side(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    scene = scenes(1)
+    log = scene.log.clone()
+    log[0, 0, :, 1] = torch.linspace(15, 5, STEPS + 1)
+    scene = replace(scene, log=log)
+    still(films({"baseline": Blind()}, scene, 0, 0), scene, 0, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert LANES in {c for _, c in picture.convert("RGB").getcolors(100_000) or ()}
 
 
 def test_a_box_has_its_size_and_its_heading():

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 EGO, ATTACKER, OTHER = (31, 111, 235), (209, 36, 47), (140, 149, 159)
 GROUND, ROAD, LINE, INK = (255, 255, 255), (228, 232, 238), (175, 184, 193), (31, 35, 40)
+LANES = (240, 242, 246)
 PANEL, HEAD = (460, 330), 26
 """Width and height of one panel's picture, and of the line above it, pixels."""
+LANE = 3.5
+"""Width that a logged way is drawn with, m."""
 AROUND = 16.0
 """Metres shown around all ways of the ego."""
 
@@ -150,7 +153,11 @@ def _ending(kind: int) -> str:
 
 
 def _road(draw: Any, scenes: Scenes, scene: int, view: View) -> None:
-    """The corridor in which the ego may drive, and its route."""
+    """The lanes that the other vehicles come along by their logs, the ego's corridor over them, and its route."""
+    lane = max(1, round(LANE * view.scale))
+    for way in scenes.log[scene]:
+        if float(way[:, 0].abs().amax()) < FAR / 2:
+            draw.line(view.at(way[:, :2]), fill=LANES, width=lane, joint="curve")
     route = scenes.route[scene]
     normal = torch.stack([-route[:, 2].sin(), route[:, 2].cos()], dim=1)
     left = route[:, :2] + (scenes.left[scene] + 1) * normal
