@@ -24,11 +24,14 @@ Rate = Annotated[float, Field(gt=0)]
 class Tokens:
     """The tokenizer: what a picture is cut into."""
 
-    kind: Literal["auto", "vq", "palette"] = field(
-        default="vq",
-        metadata=_help("vq: learned codes; palette: one token a pixel, for few colours; auto: by counting"),
+    kind: Literal["auto", "patches", "vq", "palette"] = field(
+        default="patches",
+        metadata=_help(
+            "patches: k-means of square patches, in seconds; vq: codes learned with a convolutional net, in minutes; "
+            "palette: one token a pixel, for few colours; auto: palette or vq, by counting colours"
+        ),
     )
-    codes: Annotated[int, Field(ge=2, le=65536)] = field(default=256, metadata=_help("size of the codebook"))
+    codes: Annotated[int, Field(ge=2, le=65536)] = field(default=512, metadata=_help("size of the codebook"))
     factor: Literal[2, 4, 8] = field(default=4, metadata=_help("pixels a token is wide and high"))
     width: Annotated[int, Field(ge=8)] = field(default=32, metadata=_help("channels at half resolution"))
     size: Annotated[int, Field(ge=2)] = field(default=16, metadata=_help("numbers in a code"))
@@ -104,8 +107,25 @@ class Config:
     )
     pictures: Annotated[int, Field(ge=100)] = field(default=20000, metadata=_help("training pictures, at most"))
     samples: Annotated[int, Field(ge=100)] = field(default=2000, metadata=_help("pictures a model is judged on"))
+    tries: Annotated[int, Field(ge=1, le=8)] = field(
+        default=4, metadata=_help("settings that each model may try on validation, the likeliest first")
+    )
     tokens: Tokens = field(default_factory=Tokens)
     net: Net = field(default_factory=Net)
     teach: Teach = field(default_factory=Teach)
     distil: Distil = field(default_factory=Distil)
     refine: Refine = field(default_factory=Refine)
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "paper": {
+        "pictures": 60_000,
+        "samples": 10_000,
+        "tries": 8,
+        "teach": {"steps": 8000},
+        "distil": {"steps": 3000},
+        "refine": {"steps": 1000},
+    },
+}
+"""quick: scenes, from nothing to grids in ten minutes on two cores. paper: three CPU-hours, for Fashion-MNIST too."""

@@ -15,6 +15,7 @@ from sparring.engine.run import Run
 from sparring.errors import BadInput
 from sparring.systems.images import tokenizer as tokenizers
 from sparring.systems.images.dimo import Generator
+from sparring.systems.images.patches import Patches
 from sparring.systems.images.samplers import Sampler, one_step, sample
 from sparring.systems.images.tokenizer import Tokenizer
 from sparring.systems.images.transformer import Shape, Transformer
@@ -143,7 +144,7 @@ def load(source: Path) -> Model:
 
 def _built(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Model:
     shape = Shape(**meta["shape"])
-    tokenizer = tokenizers.built(meta["tokenizer"])
+    tokenizer = _tokenizer(meta["tokenizer"])
     weights.fill(tokenizer, _part(tensors, "tokenizer"), "the tokenizer")
     students = cast(Mapping[str, Mapping[str, float]], meta["students"])
     return Model(
@@ -158,6 +159,14 @@ def _built(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Model:
         samplers={int(k): Sampler(**how) for k, how in meta["samplers"].items()},
         note=dict(meta["note"]),
     )
+
+
+def _tokenizer(plan: Mapping[str, Any]) -> Tokenizer:
+    if plan["kind"] != "patches":
+        return tokenizers.built(plan)
+    channels, height, width = (int(v) for v in plan["shape"])
+    factor = int(plan["factor"])
+    return Patches((channels, height, width), factor, torch.zeros(int(plan["codes"]), channels * factor * factor))
 
 
 def _net(shape: Shape, tensors: Mapping[str, Tensor], part: str) -> Transformer:

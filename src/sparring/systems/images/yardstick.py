@@ -1,0 +1,128 @@
+"""The measuring judge: a small classifier of real pictures, in whose features distances are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring.engine.run import Run
+from sparring.systems.images.data import Splits
+from sparring.systems.images.tokenizer import floats
+from sparring.systems.images.transformer import seeded
+from sparring.typed import split, step
+
+
+class Words(nn.Module):
+    """Pictures `(n, c, h, w)` in [-1, 1] to logits `(n, p, words)`, one law a word of the prompt."""
+
+    def __init__(self, shape: tuple[int, int, int], prompt: int, words: int, *, width: int = 32) -> None:
+        super().__init__()
+        channels, height, width_px = shape
+        self.prompt, self.words = prompt, words
+        flat = 2 * width * (height // 4) * (width_px // 4)
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(flat, 128), nn.ReLU(),
+        )  # fmt: skip
+        self.head = nn.Linear(128, prompt * words)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(x)).reshape(len(x), self.prompt, self.words)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained classifier; `accuracy` is the share of the test pictures' words that it names right."""
+
+    net: Words
+    accuracy: float
+
+    def features(self, images: Tensor) -> Tensor:
+        """Features `(n, 128)` of pictures uint8."""
+        with torch.no_grad():
+            return torch.cat([self.net.body(floats(part)) for part in split(images, 1000)])
+
+    def right(self, images: Tensor, prompts: Tensor) -> Tensor:
+        """`(n,)` whether every word of the prompt is the likeliest at its place."""
+        with torch.no_grad():
+            said = torch.cat([self.net(floats(part)).argmax(2) for part in split(images, 1000)])
+        return ((said == prompts) | (prompts == 0)).all(1)
+
+
+def trained(name: str, splits: Splits, run: Run, *, steps: int = 1500, batch: int = 128) -> Judge:
+    """The judge of that name, on an own random half of the training pictures."""
+    pictures = splits.train
+    channels, height, width = pictures.images.shape[1:]
+    prompt, words = pictures.prompts.shape[1], len(pictures.words)
+    net = seeded(lambda: Words((channels, height, width), prompt, words), run.seed_for(f"judge/{name}"))
+
+    def fitted() -> dict[str, Tensor]:
+        generator = run.generator(f"judge/{name}")
+        half = torch.randperm(len(pictures), generator=generator)[: len(pictures) // 2]
+        optimizer = torch.optim.Adam(net.parameters(), 2e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+        for _ in range(steps):
+            rows = half[torch.randint(len(half), (batch,), generator=generator)]
+            loss = F.cross_entropy(net(floats(pictures.images[rows])).flatten(0, 1), pictures.prompts[rows].flatten())
+            optimizer.zero_grad()
+            loss.backward()
+            step(optimizer)
+            schedule.step()
+        return net.state_dict()
+
+    net.load_state_dict(run.cached(f"judge-{name}", fitted))
+    net.eval().requires_grad_(False)
+    judge = Judge(net, 0.0)
+    right = judge.right(splits.test.images, splits.test.prompts)
+    return Judge(net, float(right.float().mean()))
+
+
+@dataclass(frozen=True)
+class Near:
+    """Shares over the k nearest neighbours: Kynkäänniemi et al. 2019 (precision, recall), Naeem et al. 2020."""
+
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+def prdc(real: Tensor, drawn: Tensor, k: int = 5) -> Near:
+    """Precision, recall, density, coverage of features `(n, d)`."""
+    within = torch.cdist(real, real).kthvalue(k + 1, 1).values
+    own = torch.cdist(drawn, drawn).kthvalue(k + 1, 1).values
+    across = torch.cdist(real, drawn)
+    inside = across < within.unsqueeze(1)
+    return Near(
+        precision=float(inside.any(0).float().mean()),
+        recall=float((across < own).any(1).float().mean()),
+        density=float(inside.float().sum(0).mean() / k),
+        coverage=float((across.min(1).values < within).float().mean()),
+    )
+
+
+def fid(a: Tensor, b: Tensor) -> float:
+    """Fréchet distance of features `(n, d)` (Heusel et al. 2017): |μ - ν|² + tr(A + B - 2 (A B)^½)."""
+    a, b = a.double(), b.double()
+    first, second = torch.cov(a.T), torch.cov(b.T)
+    values, vectors = torch.linalg.eigh(first)
+    root = vectors * values.clamp_min(0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * cross)
+
+
+def kid(a: Tensor, b: Tensor) -> float:
+    """Squared maximum mean discrepancy with the cubic kernel, unbiased (Binkowski et al. 2018), of 2,000 rows."""
+    a, b = a[:2000].double(), b[:2000].double()
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    n, m = len(a), len(b)
+    aa, bb = kernel(a, a), kernel(b, b)
+    own = (aa.sum() - aa.trace()) / (n * (n - 1)) + (bb.sum() - bb.trace()) / (m * (m - 1))
+    return float(own - 2 * kernel(a, b).mean())
