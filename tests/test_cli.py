@@ -76,7 +76,6 @@ def test_show_explains_each_setting():
     ("words", "expected"),
     [
         (("run", "intrusoin"), ("intrusoin", "intrusion")),
-        (("run", "images"), ("not built yet",)),
         (("run", "intrusion", "--preset", "fast"), ("--preset fast", "quick")),
         (("run", "intrusion", "--set", "false_alarm=0.1"), ("false_alarm", "false_alarms")),
         (("run", "intrusion", "--set", "false_alarms=many"), ("false_alarms", "number")),

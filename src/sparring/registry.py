@@ -51,7 +51,12 @@ _BUILT_IN = (
         True,
         "sparring.systems.audio:system",
     ),
-    Entry("images", "one-step discrete image generation refined by GAN and reward", False, ""),
+    Entry(
+        "images",
+        "one-step discrete image generation refined by GAN and reward",
+        True,
+        "sparring.systems.images:system",
+    ),
     Entry(
         "seismic",
         "full-waveform inversion with a physics-driven GAN",

@@ -107,6 +107,7 @@ class Config:
     )
     pictures: Annotated[int, Field(ge=100)] = field(default=20000, metadata=_help("training pictures, at most"))
     samples: Annotated[int, Field(ge=100)] = field(default=2000, metadata=_help("pictures a model is judged on"))
+    judge_steps: Steps = field(default=800, metadata=_help("training steps of the classifier that measures"))
     tries: Annotated[int, Field(ge=1, le=8)] = field(
         default=4, metadata=_help("settings that each model may try on validation, the likeliest first")
     )

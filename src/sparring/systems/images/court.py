@@ -13,9 +13,9 @@ from sparring.engine.run import Run
 from sparring.systems.images import scenes, stages, yardstick
 from sparring.systems.images.config import Config
 from sparring.systems.images.data import Pictures, Splits
-from sparring.systems.images.yardstick import Judge
 from sparring.systems.images.players import Player, milliseconds
 from sparring.systems.images.tokenizer import Tokenizer
+from sparring.systems.images.yardstick import Judge
 from sparring.typed import integers
 
 TIMED = 500
@@ -29,9 +29,10 @@ class Outcome:
     """What one player reached on the test.
 
     `latent` is the Fréchet distance in the judge's features to the tokenizer's reconstructions of the test pictures,
-    `raw` to the pictures themselves; `spread` the bootstrap's standard error of `latent`. `near` is how many pictures the four figures of neighbours rest on, `right` says of each drawn
-    picture whether it shows its prompt, `right_new` the same for combinations of words that training never had.
-    `milliseconds` are CPU a picture, of tokens alone ("tokens") and with the decoder ("picture").
+    `raw` to the pictures themselves; `spread` the bootstrap's standard error of `latent`. `near` is how many pictures
+    the four figures of neighbours rest on. `right` says of each drawn picture whether it shows its prompt, `right_new`
+    the same for combinations of words that training never had. `milliseconds` are CPU a picture, of the tokens alone
+    ("tokens") and with the decoder ("picture").
     """
 
     latent: float
@@ -71,7 +72,7 @@ class Court:
     @classmethod
     def open(cls, config: Config, run: Run, splits: Splits, tokenizer: Tokenizer) -> Court:
         """Train the judge and take its features of what is real."""
-        judge = yardstick.trained("E", splits, run)
+        judge = yardstick.trained("E", splits, run, steps=config.judge_steps)
         n = config.samples
         parts = {"validation": splits.validation, "test": splits.test}
         reference: dict[str, Tensor] = {}
@@ -168,4 +169,5 @@ def recorded(run: Run, name: str, make: Callable[[], Outcome]) -> Outcome:
 
 
 def again(tokenizer: Tokenizer, images: Tensor) -> Tensor:
+    """Pictures uint8 through a tokenizer and back."""
     return stages.decoded(tokenizer, stages.encoded(tokenizer, images))

@@ -67,7 +67,9 @@ def told(
     outcomes: dict[str, Outcome] = {}
     with run.phase("evaluation"):
         for name, player in players.items():
-            outcomes[name] = recorded(run, f"outcome-{plain(name)}", lambda player=player: court.judged(player, run.seed_for("test")))
+            outcomes[name] = recorded(
+                run, f"outcome-{plain(name)}", lambda player=player: court.judged(player, run.seed_for("test"))
+            )
     with run.phase("figures"):
         figures = (tell.drawn(court, players, run),)
     return scorecard(

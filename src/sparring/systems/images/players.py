@@ -69,11 +69,8 @@ def teacher_at(net: Transformer, steps: int, grid: tuple[int, int]) -> Player:
 
 def tuned(player: Player, judge: Callable[[Player], float], budget: int) -> Player:
     """The player with the setting that scored lowest among the first `budget`; as many tries for everybody."""
-    tries: Sequence[Setting]
-    if isinstance(player.setting, Sampler):
-        tries = teacher_tries(player.setting.steps)
-    else:
-        tries = STUDENT_TRIES
+    how = player.setting
+    tries: Sequence[Setting] = teacher_tries(how.steps) if isinstance(how, Sampler) else STUDENT_TRIES
     best, tried = chosen(tries, lambda setting: judge(replace(player, setting=setting)), budget=budget)
     return replace(player, setting=best, tried=tuple(tried))
 

@@ -50,9 +50,7 @@ class Pair:
 
     def twin(self) -> tuple[Generator, Transformer]:
         """Copies whose weights learn, all but the token tables."""
-        student = Generator(
-            dimo.trainable(self.student.net), masked=self.student.masked, sigma=self.student.sigma
-        )
+        student = Generator(dimo.trainable(self.student.net), masked=self.student.masked, sigma=self.student.sigma)
         return student, dimo.trainable(self.auxiliary)
 
 

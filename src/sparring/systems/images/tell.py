@@ -75,7 +75,7 @@ def checks(court: Court, outcomes: Mapping[str, Outcome]) -> tuple[Check, ...]:
             model="judge",
             name="the judge knows real pictures",
             passed=court.judge.accuracy >= 0.8,
-            detail=f"it names {court.judge.accuracy:.1%} of the test pictures' words right (at least 80 % is asked for)",
+            detail=f"it knows {court.judge.accuracy:.1%} of the test pictures (at least 80 % is asked for)",
         ),
         Check(
             model="tokenizer",
@@ -88,7 +88,7 @@ def checks(court: Court, outcomes: Mapping[str, Outcome]) -> tuple[Check, ...]:
             model="teacher, 1 step",
             name="there is something to distil",
             passed=many <= one / 2,
-            detail=f"the teacher's latent FID is {one:.3g} in one step and {many:.3g} in 16 (at most half is asked for)",
+            detail=f"latent FID is {one:.3g} in one step and {many:.3g} in 16 (at most half is asked for)",
         ),
     )
 
@@ -159,11 +159,12 @@ def notes(court: Court, outcomes: Mapping[str, Outcome]) -> tuple[str, ...]:
     teachers = {n: o.latent for n, o in outcomes.items() if n.startswith("teacher")}
     best = min(teachers, key=lambda n: teachers[n])
     return (
-        f"Baseline is {MEANING['baseline']}; hardened is {MEANING['hardened']}; the control is {MEANING['Di[M]O continued']}.",
-        f"At equal CPU the critic changes latent FID by {soft / control - 1:+.0%} against the control "
-        f"({soft:.3g} and {control:.3g}; Di[M]O before both {plain:.3g}); one seed says little about differences below 10 %.",
-        f"The best teacher is {best} with {teachers[best]:.3g}: one step of Soft-Di[M]O reaches {soft / teachers[best]:.2f} "
-        "times that.",
+        f"Baseline is {MEANING['baseline']}; hardened is {MEANING['hardened']}; the control is "
+        f"{MEANING['Di[M]O continued']}.",
+        f"At equal CPU the critic changes latent FID by {soft / control - 1:+.0%} against the control ({soft:.3g} and "
+        f"{control:.3g}; Di[M]O before both {plain:.3g}); one seed says little about differences below 10 %.",
+        f"The best teacher is {best} with {teachers[best]:.3g}: one step of Soft-Di[M]O reaches "
+        f"{soft / teachers[best]:.2f} times that.",
         "Intervals speak of the drawn pictures alone, not of another training.",
         "An independent implementation, at a size for two processor cores; no figure here is the papers'.",
     )
