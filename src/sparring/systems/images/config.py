@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -31,14 +31,20 @@ class Tokens:
             "palette: one token a pixel, for few colours; auto: palette or vq, by counting colours"
         ),
     )
-    codes: Annotated[int, Field(ge=2, le=65536)] = field(default=512, metadata=_help("size of the codebook"))
-    factor: Literal[2, 4, 8] = field(default=4, metadata=_help("pixels a token is wide and high"))
+    codes: Annotated[int, Field(ge=2, le=65536)] = field(default=768, metadata=_help("size of the codebook"))
+    factor: Literal[0, 2, 4, 8] = field(
+        default=0, metadata=_help("pixels a token is wide and high; 0: 8 for scenes (a token a place), 4 for the rest")
+    )
     width: Annotated[int, Field(ge=8)] = field(default=32, metadata=_help("channels at half resolution"))
     size: Annotated[int, Field(ge=2)] = field(default=16, metadata=_help("numbers in a code"))
     steps: Steps = 800
     batch: Steps = 128
     rate: Rate = 2e-3
     rounds: Steps = 4
+
+    def fitted_to(self, data: str) -> Tokens:
+        """With the factor that suits these pictures where none was set."""
+        return self if self.factor else replace(self, factor=8 if data == "scenes" else 4)
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Net:
 class Teach:
     """The masked-diffusion teacher's training."""
 
-    steps: Steps = 2000
+    steps: Steps = 1500
     batch: Steps = 128
     rate: Rate = 2e-3
     decay: Annotated[float, Field(ge=0)] = 0.01
@@ -68,18 +74,21 @@ class Teach:
 class Distil:
     """Di[M]O (arXiv 2503.15457): generator against auxiliary model."""
 
-    steps: Steps = 600
+    steps: Steps = 400
     batch: Steps = 96
-    rate: Rate = field(default=3e-4, metadata=_help("the generator's; constant after the warm-up"))
-    opponent_rate: Rate = field(default=4.5e-4, metadata=_help("the auxiliary model's"))
+    rate: Rate = field(default=1e-3, metadata=_help("the generator's, after the warm-up"))
+    opponent_rate: Rate = field(default=3e-3, metadata=_help("the auxiliary model's"))
+    fade: bool = field(
+        default=True, metadata=_help("rates fall along half a cosine: short trainings end calmer; published: constant")
+    )
     opponent_steps: Steps = field(default=1, metadata=_help("updates of the auxiliary model a generator's update"))
     masked: Share = field(default=0.6, metadata=_help("r_init: share of masked positions in the initial state"))
     sigma: Share = field(default=0.1, metadata=_help("sigma_init: noise on the initial embeddings"))
     beta: float = field(default=0.0, metadata=_help("of the generalised Jeffrey divergence: 0 forward, 1 reverse KL"))
-    guidance: Annotated[float, Field(ge=0)] = field(default=1.5, metadata=_help("the teacher's, 1 is none"))
+    guidance: Annotated[float, Field(ge=0)] = field(default=1.0, metadata=_help("the teacher's, 1 is none"))
     smoothing: Share = field(default=0.0, metadata=_help("label smoothing of the auxiliary model"))
-    average: Share = 0.995
-    warmup: Annotated[int, Field(ge=0)] = 100
+    average: Share = 0.99
+    warmup: Annotated[int, Field(ge=0)] = 20
     rounds: Steps = 5
 
 
@@ -87,7 +96,7 @@ class Distil:
 class Refine:
     """Soft-Di[M]O (arXiv 2509.22925): soft embeddings, critic heads on the frozen teacher, rewards."""
 
-    steps: Steps = 300
+    steps: Steps = 150
     relaxation: Relaxation = "soft"
     temperature: Rate = field(default=1.0, metadata=_help("of the probabilities in the soft path"))
     distil: bool = field(default=True, metadata=_help("keep the Di[M]O term; without it: GAN only, reward only"))

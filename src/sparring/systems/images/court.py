@@ -100,7 +100,7 @@ class Court:
         new: tuple[int, ...] = ()
         if self.held_out is not None:
             asked = self._prompts(self.held_out)
-            new = self._right(self.pictures(player, asked, seed + 1), asked)
+            new = self.right(self.pictures(player, asked, seed + 1), asked)
         return Outcome(
             latent=yardstick.fid(drawn, again),
             spread=spread(drawn, again),
@@ -111,7 +111,7 @@ class Court:
             density=near.density,
             coverage=near.coverage,
             near=k,
-            right=self._right(images, prompts),
+            right=self.right(images, prompts),
             right_new=new,
             milliseconds=milliseconds(player, self.tokenizer, prompts[:TIMED]),
         )
@@ -130,13 +130,13 @@ class Court:
     def reconstructed(self) -> float:
         """Share of reconstructed test pictures that still show their prompt: what the tokenizer leaves possible."""
         prompts = self._prompts(self.test)
-        right = self._right(self.again(self.test.images[: len(prompts)]), prompts)
+        right = self.right(self.again(self.test.images[: len(prompts)]), prompts)
         return sum(right) / len(right)
 
     def possible(self) -> float:
         """The same share of the real pictures: below 1 where the judge errs."""
         prompts = self._prompts(self.test)
-        right = self._right(self.test.images[: len(prompts)], prompts)
+        right = self.right(self.test.images[: len(prompts)], prompts)
         return sum(right) / len(right)
 
     def again(self, images: Tensor) -> Tensor:
@@ -146,7 +146,8 @@ class Court:
     def _prompts(self, pictures: Pictures) -> Tensor:
         return pictures.prompts[: self.samples]
 
-    def _right(self, images: Tensor, prompts: Tensor) -> tuple[int, ...]:
+    def right(self, images: Tensor, prompts: Tensor) -> tuple[int, ...]:
+        """1 for each picture uint8 that shows its prompt: by the verifier for scenes, by the judge for the rest."""
         if self.test.name == "scenes":
             return tuple(integers(scenes.verify(images, prompts).long()))
         return tuple(integers(self.judge.right(images, prompts).long()))

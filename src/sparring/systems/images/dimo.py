@@ -157,7 +157,7 @@ def task(
         batches=rounds,
         epochs=plan.rounds,
         optimizers=optimizers,
-        schedulers=warm(plan.warmup),
+        schedulers=warm(plan.warmup, cosine=plan.fade),
         validate=validate,
         clip=1.0,
     )

@@ -19,7 +19,7 @@ from sparring.systems.images.store import Model
 from sparring.systems.images.transformer import Transformer
 
 STEPS = (1, 2, 4, 16)
-"""Steps at which the teacher plays."""
+"""Steps at which the teacher plays, as far as there are as many positions to reveal."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def trained(config: Config, run: Run, splits: data.Splits) -> Lineup:
 def contestants(lineup: Lineup) -> list[Player]:
     """The teacher at some steps and the students, settings not yet chosen."""
     grid = lineup.grids.tokenizer.grid
-    out = [teacher_at(lineup.teacher, steps, grid) for steps in STEPS]
+    most = lineup.grids.tokenizer.positions
+    out = [teacher_at(lineup.teacher, steps, grid) for steps in STEPS if steps <= most]
     return out + [Player(tell.STUDENTS[name], pair.student, 1.0, grid) for name, pair in lineup.pairs.items()]
 
 

@@ -164,7 +164,7 @@ def task(
         batches=rounds,
         epochs=distil.rounds,
         optimizers=optimizers,
-        schedulers=warm(distil.warmup),
+        schedulers=warm(distil.warmup, cosine=distil.fade),
         validate=validate,
         clip=1.0,
     )

@@ -71,7 +71,7 @@ def tokenized(config: Config, run: Run, splits: Splits) -> Grids:
 def _tokenizer(config: Config, run: Run, splits: Splits) -> Tokenizer:
     images = splits.train.images
     channels, height, width = images.shape[1:]
-    shape, plan = (channels, height, width), config.tokens
+    shape, plan = (channels, height, width), config.tokens.fitted_to(splits.train.name)
     if plan.kind == "patches":
         empty = Patches(shape, plan.factor, torch.zeros(plan.codes, channels * plan.factor**2))
         made = lambda: patches.fitted(images, plan.codes, plan.factor, run.generator("codes")).state_dict()  # noqa: E731

@@ -102,6 +102,7 @@ class ConvVQ(Tokenizer):
 
     def __init__(self, shape: tuple[int, int, int], plan: Tokens) -> None:
         channels, height, width = shape
+        plan = plan.fitted_to("")
         if height % plan.factor or width % plan.factor:
             raise BadInput(f"pictures of {height} x {width}: both must be multiples of tokens.factor = {plan.factor}")
         super().__init__(shape, (height // plan.factor, width // plan.factor))
