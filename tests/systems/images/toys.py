@@ -22,6 +22,7 @@ DISTIL = Distil(
     rounds=1,
     average=0.9,
     guidance=1.0,
+    fade=False,
 )
 
 
