@@ -52,6 +52,11 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
     return _torch.linalg.solve(a, b)
 
 
+def eigen(a: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues `(..., n)`, rising, and eigenvectors `(..., n, n)`, one a column, of symmetric `a` `(..., n, n)`."""
+    return _torch.linalg.eigh(a)
+
+
 def modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """All modules below and including this one, with their dotted names."""
     return cast(Any, module).named_modules()

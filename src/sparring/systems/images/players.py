@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -55,9 +55,9 @@ class Player:
     @property
     def told(self) -> str:
         """The setting in words."""
-        if isinstance(self.setting, float):
-            return f"temperature {self.setting:g}"
         how = self.setting
+        if not isinstance(how, Sampler):
+            return f"temperature {how:g}"
         order = f"{how.order} {how.choice:g}" if how.order == "confidence" else how.order
         return f"{how.steps} steps, {order}, temperature {how.temperature:g}, guidance {how.guidance:g}"
 
@@ -90,7 +90,7 @@ def settled(player: Player, judge: Callable[[Player, int], float], run: Run, bud
 
 
 def _setting(kept: Any) -> Setting:
-    return Sampler(**kept) if isinstance(kept, dict) else float(kept)
+    return Sampler(**cast(dict[str, Any], kept)) if isinstance(kept, dict) else float(kept)
 
 
 def plain(name: str) -> str:

@@ -121,7 +121,7 @@ def distilled(
     """Di[M]O from the teacher, or on from `start`."""
     begin = dimo.begin(taught, plan) if start is None else start.twin()
     task = dimo.task(taught, grids.train, plan, start=begin)
-    return _paired(run, task, name, lambda opponent: opponent)
+    return _paired(run, task, name, lambda opponent: cast(Transformer, opponent))
 
 
 def refined(

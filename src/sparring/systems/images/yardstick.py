@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from sparring.engine.run import Run
 from sparring.systems.images.data import Splits
 from sparring.systems.images.tokenizer import floats
 from sparring.systems.images.transformer import seeded
-from sparring.typed import split, step
+from sparring.typed import eigen, split, step
 
 
 class Words(nn.Module):
@@ -69,7 +70,7 @@ def trained(name: str, splits: Splits, run: Run, *, steps: int = 1500, batch: in
             rows = half[torch.randint(len(half), (batch,), generator=generator)]
             loss = F.cross_entropy(net(floats(pictures.images[rows])).flatten(0, 1), pictures.prompts[rows].flatten())
             optimizer.zero_grad()
-            loss.backward()
+            cast(Any, loss).backward()
             step(optimizer)
             schedule.step()
         return net.state_dict()
@@ -109,9 +110,10 @@ def fid(a: Tensor, b: Tensor) -> float:
     """Fréchet distance of features `(n, d)` (Heusel et al. 2017): |μ - ν|² + tr(A + B - 2 (A B)^½)."""
     a, b = a.double(), b.double()
     first, second = torch.cov(a.T), torch.cov(b.T)
-    values, vectors = torch.linalg.eigh(first)
+    # (A B)^½ has the eigenvalues of (A^½ B A^½)^½, which is symmetric.
+    values, vectors = eigen(first)
     root = vectors * values.clamp_min(0).sqrt() @ vectors.T
-    cross = torch.linalg.eigvalsh(root @ second @ root).clamp_min(0).sqrt().sum()
+    cross = eigen(root @ second @ root)[0].clamp_min(0).sqrt().sum()
     return float((a.mean(0) - b.mean(0)).square().sum() + first.trace() + second.trace() - 2 * cross)
 
 
