@@ -166,7 +166,7 @@ def spread(drawn: Tensor, reference: Tensor, *, rounds: int = 20, seed: int = 0)
 def recorded(run: Run, name: str, make: Callable[[], Outcome]) -> Outcome:
     """An outcome that a resumed run reads back."""
     kept: dict[str, Any] = run.recorded(name, lambda: asdict(make()))
-    lists = {key: tuple(int(v) for v in kept[key]) for key in ("right", "right_new")}
+    lists: dict[str, Any] = {key: tuple(int(v) for v in kept[key]) for key in ("right", "right_new")}
     return Outcome(**{**kept, **lists})
 
 
