@@ -23,6 +23,7 @@ _EXTRAS = {
     "graph": ("scipy", "scikit-learn", "networkx", "torchdiffeq"),
     "seismic": ("deepwave", "segyio", "scipy", "matplotlib"),
     "driving": ("pillow", "gymnasium"),
+    "images": ("pillow", "scikit-learn", "matplotlib"),
     "track": ("tensorboard", "wandb", "mlflow-skinny"),
 }
 
