@@ -109,5 +109,6 @@ def test_a_folder_is_a_set_of_pictures(tmp_path: Path) -> None:
     splits = data.load(str(tmp_path), size=16)
     assert [len(p) for p in (splits.train, splits.validation, splits.test)] == [14, 2, 4]
     assert splits.train.provenance.source == "user"
+    assert splits.train.name == f"{tmp_path.name}/"
     again = data.load(str(tmp_path), size=16)
     assert torch.equal(splits.test.images, again.test.images)

@@ -101,8 +101,9 @@ def train(
     given = [f"model.data={json.dumps(source)}", f"model.tokens.kind={kind}", f"size={size}"]
     plan = configs.resolve(workshop.Plan, overrides=[*given, *(f"model.{s}" for s in settings or ())])
     if mine:
-        if size % plan.model.tokens.factor:
-            raise BadInput(f"--size {size}: must be a multiple of tokens.factor = {plan.model.tokens.factor}")
+        factor = plan.model.tokens.fitted_to(source).factor
+        if size % factor:
+            raise BadInput(f"--size {size}: must be a multiple of tokens.factor = {factor}")
         _named(folder.read(Path(pictures), size=size, quiet=as_json))  # a bad folder ends here, before a run is made
     run = Run.create(
         out, plan, seed=seed, preset="train", system="images", data=data, quiet=as_json,

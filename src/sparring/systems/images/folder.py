@@ -105,7 +105,8 @@ def read(folder: Path, *, size: int = 32, quiet: bool = False) -> Found:
     stacked = np.stack([np.asarray(image.convert(mode)).reshape(size, size, -1) for image in images])
     pixels = from_numpy(np.ascontiguousarray(stacked.transpose(0, 3, 1, 2)))
     digest = hashlib.sha256(pixels.numpy().tobytes() + bytes(str(labels), "ascii")).hexdigest()
-    record = Data(name=folder.resolve().name, source="user", rows=len(images), sha256=digest, role="training")
+    # With a slash no folder is taken for a set of the same name.
+    record = Data(name=f"{folder.resolve().name}/", source="user", rows=len(images), sha256=digest, role="training")
     words = ("", *(classes or [LONE]))
     pictures = Pictures(record.name, pixels, torch.tensor(labels).unsqueeze(1), words, record)
     return Found(pictures, tuple(skipped), enlarged)
