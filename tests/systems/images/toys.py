@@ -23,6 +23,7 @@ DISTIL = Distil(
     average=0.9,
     guidance=1.0,
     fade=False,
+    opponent_steps=1,
 )
 
 

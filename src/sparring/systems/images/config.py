@@ -74,15 +74,20 @@ class Teach:
 class Distil:
     """Di[M]O (arXiv 2503.15457): generator against auxiliary model."""
 
-    steps: Steps = 400
+    steps: Steps = 1200
     batch: Steps = 96
-    rate: Rate = field(default=1e-3, metadata=_help("the generator's, after the warm-up"))
-    opponent_rate: Rate = field(default=3e-3, metadata=_help("the auxiliary model's"))
+    rate: Rate = field(default=5e-4, metadata=_help("the generator's, after the warm-up"))
+    opponent_rate: Rate = field(default=2e-3, metadata=_help("the auxiliary model's"))
     fade: bool = field(
         default=True, metadata=_help("rates fall along half a cosine: short trainings end calmer; published: constant")
     )
-    opponent_steps: Steps = field(default=1, metadata=_help("updates of the auxiliary model a generator's update"))
-    masked: Share = field(default=0.6, metadata=_help("r_init: share of masked positions in the initial state"))
+    opponent_steps: Steps = field(default=2, metadata=_help("updates of the auxiliary model a generator's update"))
+    masked: Share = field(
+        default=0.75,
+        metadata=_help(
+            "r_init: share of masked positions in the initial state; with few positions more than the 0.6 published"
+        ),
+    )
     sigma: Share = field(default=0.1, metadata=_help("sigma_init: noise on the initial embeddings"))
     beta: float = field(default=0.0, metadata=_help("of the generalised Jeffrey divergence: 0 forward, 1 reverse KL"))
     guidance: Annotated[float, Field(ge=0)] = field(default=1.0, metadata=_help("the teacher's, 1 is none"))
@@ -100,7 +105,13 @@ class Refine:
     relaxation: Relaxation = "soft"
     temperature: Rate = field(default=1.0, metadata=_help("of the probabilities in the soft path"))
     distil: bool = field(default=True, metadata=_help("keep the Di[M]O term; without it: GAN only, reward only"))
-    critic: Annotated[float, Field(ge=0)] = field(default=20.0, metadata=_help("weight of the critic's word"))
+    critic: Annotated[float, Field(ge=0)] = field(
+        default=0.2,
+        metadata=_help(
+            "weight of the critic's word: `soft_share` in metrics.jsonl is what it gets of the gradient, and "
+            "near 1 the student collapses; pictures of 16 tokens bear 20"
+        ),
+    )
     reward: Annotated[float, Field(ge=0)] = field(default=0.0, metadata=_help("weight of the reward"))
     critic_rate: Rate = 1e-3
     mask_low: Share = 0.0
