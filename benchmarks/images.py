@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 folder = cells.path(key, "folder")
                 found.append(cells.get(key, lambda f=folder, c=config, s=seed: measured(f, c, s, size)))
     told = sorted({int(c["seed"]) for c in found})
-    command = f"python benchmarks/images.py --size {size}" if size == "small" else "python benchmarks/images.py"
+    switches = f"--size {size} --seeds {len(seeds)} --sets {' '.join(plans)}"
+    command = f"python benchmarks/images.py {'--quick' if options.quick else switches}"
     data = "; ".join(f"{n} (seeds {', '.join(str(c['seed']) for c in found if c['data'] == n)})" for n in plans)
     write("images", command, data, told, bars(found), quick=options.quick)
 
