@@ -100,15 +100,18 @@ def train(
     source = str(Path(pictures).resolve()) if mine else pictures
     given = [f"model.data={json.dumps(source)}", f"model.tokens.kind={kind}", f"size={size}"]
     plan = configs.resolve(workshop.Plan, overrides=[*given, *(f"model.{s}" for s in settings or ())])
+    found = None
     if mine:
         factor = plan.model.tokens.fitted_to(source).factor
         if size % factor:
             raise BadInput(f"--size {size}: must be a multiple of tokens.factor = {factor}")
-        _named(folder.read(Path(pictures), size=size, quiet=as_json))  # a bad folder ends here, before a run is made
+        found = folder.read(Path(pictures), size=size, quiet=as_json)  # a bad folder ends here, before a run is made
     run = Run.create(
         out, plan, seed=seed, preset="train", system="images", data=data, quiet=as_json,
         command=f"sparring images train {pictures} -o {out}",
     )  # fmt: skip
+    if found is not None:
+        _named(found)
     try:
         facts = workshop.train(plan, run)
     finally:
