@@ -41,12 +41,12 @@ def _code(*benchmarks: str, system: str = "") -> tuple[str, ...]:
 
 
 TRAINED = "adversary data evidence fit model packets store train"
-RULED = f"{TRAINED} link mitigate rules tree"
+RULED = f"{TRAINED} hosts link mitigate rules tree"
 SOURCES = {
     "day2": _code("ddos_day2", "ddos_records", "ddos_traces", system="adversary data fit packets"),
     "guard": _code("ddos_guards", "ddos_traces", system=TRAINED),
-    "link": _code("ddos_guards", "ddos_traces", "ddos_link", system=f"{RULED} onlink ratelimit trial"),
-    "anchors": _code("ddos_guards", "ddos_traces", "ddos_link", system=f"{RULED} onlink ratelimit trial"),
+    "link": _code("ddos_guards", "ddos_traces", "ddos_link", system=f"{RULED} raid ratelimit trial"),
+    "anchors": _code("ddos_guards", "ddos_traces", "ddos_link", system=f"{RULED} raid ratelimit trial"),
     "captures": _code("ddos_guards", "ddos_traces", "ddos_captures", system=RULED),
     "rivals": _code("ddos_guards", "ddos_traces", "ddos_captures", "ddos_rivals",
                     system=f"{TRAINED} lucid link ratelimit"),

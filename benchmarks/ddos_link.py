@@ -22,10 +22,10 @@ from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import FRAME, Link, Passage, carry
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard
-from sparring.systems.ddos.onlink import described
+from sparring.systems.ddos.raid import Raid, Raiders, worst_raid
 from sparring.systems.ddos.ratelimit import Limits
 from sparring.systems.ddos.rules import Rule
-from sparring.systems.ddos.trial import FLOOD, capacity_of, mixed, toward, try_out, worst_shape
+from sparring.systems.ddos.trial import FLOOD, capacity_of, mixed, toward, try_out
 
 SECONDS, START = 40.0, 10.0
 OVER = 2.5
@@ -82,7 +82,7 @@ class Ground:
         h, bad = mixed(self.quiet, flood)
         out = {f"{name}: {who}": t.goodput(who) for who in t.passages}
         out |= {f"{name}, victim's own users: {who}": self.own(h, bad, p) for who, p in t.passages.items()}
-        out[f"{name}: users' packets blocked"] = t.passages["ours"].benign_blocked()
+        out[f"{name}: users' packets blocked"] = t.passages["ours"].benign_blocked(START, SECONDS)
         out[f"{name}: seconds to rules"] = t.delay if t.delay is not None else float("inf")
         return out
 
@@ -92,27 +92,34 @@ def measured(guard: Guard, real: Captures, seed: int, quick: bool) -> dict[str, 
     quiet = overlay(real.test, SECONDS)
     link = Link(capacity_of(quiet, SECONDS))
     net = Botnet(FLOOD * link.capacity, 400 if quick else 4_000, START, SECONDS - START, busiest(quiet))
-    ground, blocked = Ground(guard, quiet, link, net, seed), list[float]()
+    ground, raiders = Ground(guard, quiet, link, net, seed), Raiders(net, quiet)
+    tried, blocked, own = dict[str, float](), dict[str, float](), dict[str, float]()
 
-    def goodput(attack: Attack) -> float:
-        headers, bad = mixed(quiet, toward(attack, seed, net.bits))
+    def goodput(raid: Raid) -> float:
+        headers, bad = mixed(quiet, raiders.packets(raid, seed))
         passage = carry(headers, bad, link, ground.ours())
-        blocked.append(passage.benign_blocked())
-        return passage.goodput(START, SECONDS)
+        blocked[raid.told()] = passage.benign_blocked(START, SECONDS)
+        own[raid.told()] = ground.own(headers, bad, passage)
+        tried[raid.told()] = passage.goodput(START, SECONDS)
+        return tried[raid.told()]
 
     out: dict[str, float | str] = {"capacity, Mbit/s": link.capacity / 1e6}
     out |= ground.trial("plain", toward(net.plain(), seed, net.bits), LIMITS)
     for count in (1, 200):
         few = replace(net, bots=count).plain()
         out |= ground.trial(f"{count} bots", toward(few, seed, net.bits), {})
-    worst, _, history = worst_shape(net, goodput, 2 if quick else 14, np.random.default_rng(seed))
-    out |= ground.trial("worst", toward(worst, seed, net.bits), LIMITS)
-    out["worst shape"], out["shapes tried"] = described(worst), float(len(history))
-    out["shapes: users' packets blocked"] = max(blocked)
+    worst, _, history = worst_raid(raiders, goodput, 2 if quick else 20, np.random.default_rng(seed))
+    out |= ground.trial("worst", raiders.packets(worst, seed), LIMITS)
+    out["worst shape"], out["shapes tried"] = worst.told(), float(len(history))
+    out["shapes: users' packets blocked"] = max(blocked.values())
+    out["shapes: victim's own users, the lowest"] = min(own.values())
+    out |= {f"tried: {name}": value for name, value in tried.items()}
+    out |= {f"tried, own users: {name}": value for name, value in own.items()}
+    out |= {f"tried, blocked: {name}": value for name, value in blocked.items()}
     for name in HELD_OUT:
         out |= ground.trial(name, held_out(name, ground), {})
     calm = carry(quiet, np.zeros(len(quiet), dtype=bool), link, ground.ours())
-    out["no attack: users' packets blocked"] = calm.benign_blocked()
+    out["no attack: users' packets blocked"] = calm.benign_blocked(START, SECONDS)
     return out | _crowd(ground)
 
 

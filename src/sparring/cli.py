@@ -67,7 +67,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Adversarial training as one game, with an evaluation that holds.
 
-Start with **sparring list**, then **sparring run intrusion**. Exit codes: 0 fine, 2 bad input, 3 evaluation unreliable.
+Start with **sparring list**, then **sparring run intrusion**. Exit codes: 0 fine, 1 something was found
+(**detect**, **scan**), 2 bad input, 3 evaluation unreliable.
 """,
 )
 data_app = typer.Typer(no_args_is_help=True, help="The data sets the systems know: list, fetch, verify.")

@@ -141,3 +141,16 @@ def test_packets_in_one_block_or_in_many_give_the_same_alerts(capture, guard, mo
 
     monkeypatch.setattr(pcap, "headers", small)
     assert [a.record() for a in Watch(guard).scan(capture)] == at_once
+
+
+def test_incidents_add_up_to_the_alerts(guard, flooded):
+    watch = Watch(guard)
+    flood = flooded.take(flooded.attack > 0).headers
+    alerts = [a for h in (flood, later(flood, HOLD + 20)) for a in watch.see(whole([h]))]
+    found = watch.tally.told()
+    assert len(found) == watch.tally.incidents == sum(a.fresh for a in alerts)
+    assert sum(i.alerts.total() for i in found) == len(alerts)
+    assert sum(i.flagged for i in found) == sum(a.flagged for a in alerts)
+    assert [i.begin for i in found] == sorted(i.begin for i in found)
+    assert all(i.begin <= i.end for i in found)
+    assert json.dumps([i.record() for i in found])

@@ -8,14 +8,16 @@ import pytest
 from tests.systems.ddos.drawn import VICTIM, packets
 
 from sparring.network.flows import ACK, SYN
+from sparring.network.generator.attacks import Shape
 from sparring.network.headers import Headers, ipv4, joined, parsed
 from sparring.network.windows import windowed
 from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import Link, carry
 from sparring.systems.ddos.mitigate import Mitigator, Victims
 from sparring.systems.ddos.model import Memory, Verdicts
+from sparring.systems.ddos.raid import Raid, Raiders
 from sparring.systems.ddos.rules import Rule, to_json, to_nftables
-from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, try_out, users, worst_shape
+from sparring.systems.ddos.trial import capacity_of, mixed, simulated, toward, try_out, users
 
 
 def marked(n: int, source, *, victim=VICTIM) -> Headers:
@@ -92,6 +94,31 @@ def test_rules_speak_of_the_victim_alone(guard, quiet):
     assert all("203.0.113.8" in rule.targets for rule in ours.rules)
 
 
+@pytest.mark.parametrize("aim", ["rotate", "carpet"])
+def test_a_flood_that_moves_on_is_met_by_rules_for_everybody(guard, quiet, aim):
+    """Rules about each second's victim come when the next one is flooded."""
+    net, link, _ = flooded(quiet)
+    raiders = Raiders(net, quiet)
+    attack = raiders.packets(Raid(net.plain(), aim), 0)
+    trial = try_out(aim, quiet, attack, link, (5.0, 16.0), Mitigator(guard, link.capacity))
+    gap = trial.goodput("oracle") - trial.goodput("none")
+    assert trial.goodput("ours") - trial.goodput("none") >= 0.5 * gap
+    assert trial.delay is not None
+    assert trial.delay <= 3.0
+
+
+def test_a_flood_in_the_users_names_does_not_turn_the_rules_against_them(guard, quiet):
+    net, link, _ = flooded(quiet)
+    attack = Raiders(net, quiet).packets(Raid(net.shaped("udp flood", Shape(mix=1.0), False, 200), forged="users"), 0)
+    ours = Mitigator(guard, link.capacity)
+    h, bad = mixed(quiet, attack)
+    done = carry(h, bad, link, ours)
+    own = ~bad & (h.target == ipv4(np.array([VICTIM]))[0]).all(1) & (h.time >= 5_000_000)
+    assert done.blocked[bad].mean() >= 0.5
+    assert not done.blocked[own & (h.protocol == 6)].any()
+    assert all(rule.protocol == "udp" for rule in ours.rules if rule.action == "drop")
+
+
 def test_quiet_traffic_within_the_capacity_gets_no_rules(guard, quiet):
     ours = Mitigator(guard, 1e9)
     done = carry(quiet, np.zeros(len(quiet), dtype=bool), Link(1e9), ours)
@@ -116,7 +143,7 @@ def test_a_full_prefix_stands_for_its_addresses_unless_somebody_known_lives_ther
     few = np.array([parsed(f"198.18.6.{i}") for i in range(3)])
     names = set(ours._gathered(np.concatenate([dense, few])))
     assert names == {"198.18.5.0/24", "198.18.6.0", "198.18.6.1", "198.18.6.2"}
-    ours._known[parsed("198.18.5.77").tobytes()] = 3
+    ours._hosts.learn(replace(packets(3), source=np.repeat(parsed("198.18.5.77")[None], 3, axis=0)))
     assert len(set(ours._gathered(dense))) == 30
 
 
@@ -129,19 +156,6 @@ def test_a_flood_weighs_what_was_asked_for():
         assert (h.target == ipv4(np.array([VICTIM]))[0]).all()
     known = toward(replace(net.openings()[3]), 3, net.bits)
     assert (known.time < 5_000_000).any()
-
-
-def test_the_search_keeps_the_worst_and_its_history_never_rises():
-    net, tried = Botnet(1e6, 400, 5.0, 10.0, VICTIM), []
-
-    def goodput(attack):
-        tried.append(attack)
-        return 1.0 - 0.3 * attack.shape.mix - 0.1 * attack.spoofed
-
-    best, low, history = worst_shape(net, goodput, 12, np.random.default_rng(0))
-    assert len(tried) == len(history) == 12
-    assert low == min(history) == 1.0 - 0.3 * best.shape.mix - 0.1 * best.spoofed
-    assert history == sorted(history, reverse=True)
 
 
 def test_users_and_crowds_are_the_same_in_the_same_seed():

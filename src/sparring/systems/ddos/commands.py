@@ -67,6 +67,9 @@ def detect(
     flows gathers. Every alert names the nearest known attack, the flows and sources behind it, and what carried the
     verdict.
 
+    An incident is a destination's alerts without a minute's quiet between them. Of a capture that ends in the middle of
+    a packet the readable part is judged, and the summary says so.
+
     Exit code 0: no attack; 1: attacks were found; 2: no readable capture, and then nothing is written.
     """
     from sparring.systems.ddos.detect import Watch
@@ -86,7 +89,8 @@ def detect(
         _rules_to(rules, watch.rules)
     if as_json:
         facts = {"file": str(capture), "model": str(source), **watch.tally.summary()}
-        listed = {"rules": [r.record() for r in watch.rules], "first": [a.record() for a in first]}
+        incidents = [i.record() for i in watch.tally.told()]
+        listed = {"rules": [r.record() for r in watch.rules], "found": incidents, "first": [a.record() for a in first]}
         sys.stdout.write(json.dumps({**facts, **listed}, indent=2) + "\n")
     else:
         from sparring.systems.ddos.tables import print_scan

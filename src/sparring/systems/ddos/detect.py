@@ -67,9 +67,39 @@ class Alert:
     def record(self) -> dict[str, Any]:
         """The alert as JSON data."""
         causes = [{"name": n, "value": v, "weight": w} for n, v, w in self.causes]
-        when = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds")
         plain = {k: v for k, v in self.__dict__.items() if k not in ("time", "causes")}
-        return {"time": when, **plain, "causes": causes}
+        return {"time": _iso(self.time), **plain, "causes": causes}
+
+
+@dataclass
+class Incident:
+    """Alerts of one destination without a minute's quiet between them; times in seconds since 1970.
+
+    `alerts` counts them by what alarmed; `flagged` flows and `packets` are sums over its alerts, `sources` the most of
+    one window.
+    """
+
+    destination: str
+    name: str
+    begin: float
+    end: float
+    alerts: Counter[str] = field(default_factory=Counter[str])
+    flagged: int = 0
+    packets: int = 0
+    sources: int = 0
+
+    def add(self, alert: Alert) -> None:
+        """One more alert."""
+        self.name, self.end = alert.name, alert.time
+        self.alerts[alert.by] += 1
+        self.flagged += alert.flagged
+        self.packets += alert.packets
+        self.sources = max(self.sources, alert.sources)
+
+    def record(self) -> dict[str, Any]:
+        """The incident as JSON data."""
+        times = {n: _iso(getattr(self, n)) for n in ("begin", "end")}
+        return {**self.__dict__, **times, "alerts": dict(self.alerts)}
 
 
 @dataclass
@@ -87,6 +117,30 @@ class Tally:
     skipped: Counter[str] = field(default_factory=Counter[str])
     started: float = field(default_factory=time.monotonic)
     recent: deque[Alert] = field(default_factory=lambda: deque(maxlen=12))
+    opened: dict[str, Incident] = field(default_factory=dict[str, Incident])
+    """Each destination's last incident, the latest last; those of the 65,536 destinations seen last."""
+    past: deque[Incident] = field(default_factory=lambda: deque(maxlen=1_000))
+    """Incidents that another of the same destination followed."""
+
+    def count(self, alert: Alert) -> None:
+        """One more alert, and its incident."""
+        self.alerts += 1
+        self.incidents += alert.fresh
+        self.classes[alert.name] += 1
+        self.destinations[alert.destination] += 1
+        self.recent.append(alert)
+        incident = self.opened.pop(alert.destination, None)
+        if incident is None or alert.fresh:
+            self.past.extend([incident] if incident else [])
+            incident = Incident(alert.destination, alert.name, alert.time, alert.time)
+        incident.add(alert)
+        self.opened[alert.destination] = incident
+        if len(self.opened) > _MOST:
+            self.opened.pop(next(iter(self.opened)))
+
+    def told(self) -> list[Incident]:
+        """The incidents remembered, in order of their beginning."""
+        return sorted([*self.past, *self.opened.values()], key=lambda i: i.begin)
 
     def summary(self) -> dict[str, Any]:
         """The figures as JSON data."""
@@ -97,6 +151,10 @@ class Tally:
             "destinations": dict(self.destinations.most_common(20)), "skipped_packets": dict(self.skipped),
             "packets_per_second": round(self.packets / spent, 1),
         }  # fmt: skip
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 class Watch:
@@ -142,7 +200,7 @@ class Watch:
             self.tally.windows += 1
             self.tally.flagged += int(verdicts.flagged.sum())
             for alert in self._alerts(flows, verdicts):
-                self.tally.recent.append(alert)
+                self.tally.count(alert)
                 yield alert
 
     def _alerts(self, flows: Windowed, v: Verdicts) -> Iterator[Alert]:
@@ -165,10 +223,6 @@ class Watch:
             self._open[address] = seconds, since, by, causes, votes
             if len(self._open) > _MOST:
                 self._open.pop(next(iter(self._open)))
-            self.tally.alerts += 1
-            self.tally.incidents += fresh
-            self.tally.classes[name] += 1
-            self.tally.destinations[address] += 1
             yield Alert(
                 seconds, address, name, int(v.volumes.flows[d]), len(hit), int(v.volumes.packets[d]),
                 len(np.unique(flows.source[hit], axis=0)) if len(hit) else 0,

@@ -1,14 +1,16 @@
 """From verdicts to rules: a decision tree on packet headers, flagged sources, and a bucket for strangers.
 
-Every rule speaks of traffic toward the destinations under attack and of nothing else. Four stages, each used only for
-what the one before leaves. (1) Sources that the detector flags are dropped by address, or by prefix where the flagged
-ones fill it; one that is known from quiet times only if it sends far more than it ever did or if its own running
-evidence convicts it. (2) Where packets come from ever new sources, a decision tree separates those that no list stops
-from benign ones by protocol, ports, size and flags; leaves that hardly touch benign traffic become drop rules, until
-the list suffices. Then, if the volume alarms clearly or for the second window in a row and what passes still fills the
-link: (3) a second tree, without ports, between all strangers' packets to the victim and benign ones, because a flood of
-packets that are ordinary one by one is not ordinary in sum; (4) sources that were not there before the attack share the
-room that all others leave, so shaped bots cannot crowd them out.
+Every rule speaks of traffic toward the destinations under attack and of nothing else, until the attack moves on faster
+than that: when much of what is flagged passes the rules in force and would not if they held for everybody behind the
+link, they do. Four stages, each used only for what the one before leaves. (1) Sources that the detector flags are
+dropped by address, or by prefix where the flagged ones fill it. Only their flagged kind of packets is (udp, openings,
+other tcp), because anybody can forge an address, unless their own running evidence convicts them; and nothing of those
+known from quiet times that send no more than they did. (2) Where packets come from ever new sources, a decision tree
+separates those that no list stops from benign ones by protocol, ports, size and flags; leaves that hardly touch benign
+traffic become drop rules, until the list suffices. Then, if the volume alarms clearly or for the second window in a
+row and what passes still fills the link: (3) a second tree, without ports, between all strangers' packets to the
+victim and benign ones, because a flood of packets that are ordinary one by one is not ordinary in sum; (4) sources
+that were not there before the attack share the room that all others leave, so shaped bots cannot crowd them out.
 """
 
 from __future__ import annotations
@@ -24,13 +26,14 @@ from sparring.network.flows import ACK, RST, SYN
 from sparring.network.headers import Headers, empty, joined, prefix_of, text
 from sparring.network.windows import Windowed, windowed
 from sparring.systems.ddos.evidence import Evidence
+from sparring.systems.ddos.hosts import KINDS, Hosts, main_kinds
 from sparring.systems.ddos.link import FRAME, apply
 from sparring.systems.ddos.model import Guard, Memory, Verdicts
-from sparring.systems.ddos.rules import Rule, within
+from sparring.systems.ddos.rules import Rule
 from sparring.systems.ddos.tree import PORTLESS, tree_rules
 
 _REFERENCE, _SAMPLE, _RECENT = 20_000, 6_000, 20_000
-_MOST_SOURCES, _MOST_KNOWN, _MOST_VICTIMS = 8_192, 65_536, 64
+_MOST_SOURCES, _MOST_VICTIMS = 8_192, 64
 _FULL = 0.85
 """Share of the capacity up to which nothing needs to be dropped or limited."""
 _ENOUGH = 20
@@ -47,6 +50,9 @@ _BRIEF = 3.0
 """Seconds after which the strangers' bucket goes unless the volume still alarms: it is hard on those who are new."""
 _SURGE = 4.0
 """A source known from quiet times is dropped when its flagged packets are this many times the most it ever sent."""
+_ESCAPED, _SPARED, _WIDE = 0.25, 0.02, 10.0
+"""Drops hold for everybody, for so many seconds, once this share of the bits that pass them on a full link would not
+pass if they did, and they would touch at most the other share of quiet packets."""
 _DENSE = 24
 """Flagged addresses in one /24, none of them known, from which the prefix stands for them."""
 
@@ -56,11 +62,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Victims:
-    """The destinations that rules speak of: `address` `(k, 2)` and in text; whether their volume is what alarms."""
+    """The destinations that rules speak of: `address` `(k, 2)` and in text; whether their volume is what alarms;
+    `everybody` behind the link, and then no names."""
 
     address: NDArray[np.uint64]
     names: tuple[str, ...]
     flooded: bool
+    everybody: bool = False
 
     @classmethod
     def of(cls, v: Verdicts) -> Victims:
@@ -74,7 +82,7 @@ class Victims:
 
     def toward(self, h: Headers) -> Mask:
         """Which packets go to one of them."""
-        return _among(h.target, self.address)
+        return np.ones(len(h), dtype=bool) if self.everybody else _among(h.target, self.address)
 
 
 @dataclass
@@ -93,9 +101,10 @@ class Mitigator:
     alarms: list[float] = field(default_factory=list[float])
     last: Verdicts | None = None
     _suspects: Evidence = field(default_factory=Evidence)
-    _blocked: dict[str, float] = field(default_factory=dict[str, float])
+    _blocked: dict[tuple[str, str], float] = field(default_factory=dict[tuple[str, str], float])
     _flooded: float = -math.inf
-    _known: dict[bytes, int] = field(default_factory=dict[bytes, int])
+    _wide: float = -math.inf
+    _hosts: Hosts = field(default_factory=Hosts)
     _quiet: Headers = field(default_factory=empty)
     _recent: Headers = field(default_factory=empty)
     _rules: dict[str, tuple[Rule, float]] = field(default_factory=dict[str, tuple[Rule, float]])
@@ -120,16 +129,28 @@ class Mitigator:
             self._learn(flows, verdicts)
             return self.rules
         victims = Victims.of(verdicts)
-        flagged = verdicts.flagged & _among(verdicts.volumes.address[verdicts.volumes.of], victims.address)
-        bad = flagged[flows.flow] & victims.toward(flows.headers)
+        if self._outrun(flows.headers, begin):
+            victims = replace(victims, names=(), everybody=True)
+        bad = verdicts.flagged[flows.flow] & _asking(flows) & victims.toward(flows.headers)
         left = self._sources(flows.headers, bad, victims, convicted, begin)
         self._tree(flows, bad, left, victims, begin)
         again = begin - self._flooded <= 1.5 * self.guard.seconds
-        if victims.flooded and (again or float(verdicts.volume.max()) > _SURE):
+        if victims.everybody or (victims.flooded and (again or float(verdicts.volume.max()) > _SURE)):
             self._excess(flows.headers, victims, begin)
             self._strangers(flows.headers, victims, begin)
         self._flooded = begin if victims.flooded else self._flooded
         return self.rules
+
+    def _outrun(self, h: Headers, begin: float) -> bool:
+        """Whether the attack moves on faster than rules about its victims come: they then hold for everybody."""
+        drops = self._drops()
+        if drops and self._too_full(passing := h.take(np.flatnonzero(~apply(drops, h)))):
+            weight, wide = (passing.size + FRAME) * 8, tuple(replace(r, targets=()) for r in drops)
+            caught = float(weight[apply(wide, passing)].sum())
+            harmless = float(apply(wide, self._quiet).mean()) <= _SPARED if len(self._quiet) else False
+            if harmless and caught > _ESCAPED * float(weight.sum()):
+                self._wide = begin + _WIDE
+        return self._wide > begin
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -152,20 +173,7 @@ class Mitigator:
         calm = flows.headers.take(np.flatnonzero(~verdicts.flagged[flows.flow]))
         both = joined([self._quiet, calm])
         self._quiet = both.take(slice(max(len(both) - _REFERENCE, 0), None))
-        address, count = np.unique(calm.source, axis=0, return_counts=True)
-        for key, packets in zip((a.tobytes() for a in address), count.tolist(), strict=True):
-            self._known[key] = max(self._known.pop(key, 0), packets)  # the last seen stand last
-        while len(self._known) > _MOST_KNOWN:
-            self._known.pop(next(iter(self._known)))
-
-    def _exempt(self) -> tuple[str, ...]:
-        """The sources seen last in quiet times, in text."""
-        keys = list(self._known)[-_MOST_SOURCES:]
-        return tuple(text(np.frombuffer(k, dtype=np.uint64)) for k in keys)
-
-    def _usual(self, address: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """The most packets that each address `(k, 2)` sent in a quiet window; -1 where it was not there."""
-        return np.array([self._known.get(a.tobytes(), -1) for a in address], dtype=np.int64)
+        self._hosts.learn(calm)
 
     def _tree(self, flows: Windowed, bad: Mask, left: Mask, victims: Victims, begin: float) -> None:
         """Stage 2: what the flagged packets have in common that the sources' list leaves; nothing while it suffices."""
@@ -181,8 +189,7 @@ class Mitigator:
         self._forget("tree")
         served = np.flatnonzero(_talking(flows)[flows.flow] & victims.toward(h) & ~bad)
         benign = joined([self._benign(h, victims), h.take(served[:_REFERENCE])])
-        for rule in tree_rules(self._recent, benign, victims.names,
-                               known=self._exempt(), expires=self.expires):  # fmt: skip
+        for rule in tree_rules(self._recent, benign, victims.names, spare=self._hosts.exempt, expires=self.expires):
             self._keep(rule, begin)
 
     def _excess(self, h: Headers, victims: Victims, begin: float) -> None:
@@ -195,12 +202,13 @@ class Mitigator:
             return
         self._forget("excess")
         for rule in tree_rules(passing.take(_some(strange)), self._benign(h, victims), victims.names, label="excess",
-                               fields=PORTLESS, purity=_PURE, known=self._exempt(), expires=self.expires):  # fmt: skip
+                               fields=PORTLESS, purity=_PURE, spare=self._hosts.exempt,
+                               expires=self.expires):  # fmt: skip
             self._keep(rule, begin)
 
     def _benign(self, h: Headers, victims: Victims) -> Headers:
-        """Packets of quiet times, and those of now that go elsewhere: toward a victim, unflagged is not yet benign."""
-        elsewhere = np.flatnonzero(~victims.toward(h))
+        """Packets of quiet times, and those of now that known hosts send elsewhere: unflagged is not yet benign."""
+        elsewhere = np.flatnonzero(~victims.toward(h) & ~self._hosts.strange(h))
         return joined([self._quiet, h.take(elsewhere[:_REFERENCE])])
 
     def _convicted(self, flows: Windowed, verdicts: Verdicts) -> NDArray[np.uint64]:
@@ -223,12 +231,11 @@ class Mitigator:
         Gives which of the flagged packets `bad` no list of sources would have stopped, had it been kept packet by
         packet: those of sources that are spared, and the first of each that was not listed before.
         """
-        rows = np.flatnonzero(bad)
-        rows = rows[~within(h.source[rows], tuple(self._blocked))]
+        rows = np.flatnonzero(bad & ~apply(tuple(replace(r, targets=()) for r in self._lists(())), h))
         left = np.zeros(len(h), dtype=bool)
         left[rows] = True
-        address, weight = np.unique(h.source[bad], axis=0, return_counts=True)
-        usual, guilty = self._usual(address), _among(address, convicted)
+        address, of, weight = np.unique(h.source[bad], axis=0, return_inverse=True, return_counts=True)
+        usual, guilty = self._hosts.usual(address), _among(address, convicted)
         top = np.flatnonzero((usual < 0) | (weight > _SURGE * usual) | guilty)
         if len(top) == 0:
             return left
@@ -238,20 +245,33 @@ class Mitigator:
         listed = rows[_among(h.source[rows], address[top])]
         left[listed] = False
         left[listed[np.unique(_one(h.source[listed]), return_index=True)[1]]] = True
-        fresh = dict.fromkeys(self._gathered(address[top]), begin + self.expires)
+        kinds = np.where(guilty, 0, main_kinds(h.take(bad), of.reshape(-1), len(address)))
+        fresh = dict[tuple[str, str], float]()
+        for k, kind in enumerate(KINDS):
+            names = self._gathered(address[top[kinds[top] == k]])
+            fresh |= dict.fromkeys(((kind, name) for name in names), begin + self.expires)
         older = {name: until for name, until in self._blocked.items() if name not in fresh}
         every = fresh | older
-        names = tuple(every)[:_MOST_SOURCES]
-        self._blocked = {name: every[name] for name in names}
+        self._blocked = {key: every[key] for key in list(every)[:_MOST_SOURCES]}
         self._forget("sources")
-        reason = f"sources: {len(names)} addresses or prefixes with flagged flows"
-        self._keep(Rule("drop", victims.names, names, expires=self.expires, reason=reason), begin)
+        for rule in self._lists(victims.names):
+            self._keep(rule, begin)
         return left
+
+    def _lists(self, targets: tuple[str, ...]) -> list[Rule]:
+        """The rules that drop listed sources, one for each kind of packets."""
+        rules = list[Rule]()
+        for kind, only in KINDS.items():
+            names = tuple(name for k, name in self._blocked if k == kind)
+            reason = f"sources: {len(names):,} with flagged flows" + (f", their {kind} alone" if kind else "")
+            if names:
+                rules.append(Rule("drop", targets, names, expires=self.expires, reason=reason, **only))
+        return rules
 
     def _gathered(self, address: NDArray[np.uint64]) -> list[str]:
         """Addresses in text, those of a /24 that they fill as the prefix."""
         prefix = [prefix_of(a, 24) if a[0] == 0 else "" for a in address]
-        spared = {prefix_of(np.frombuffer(k, dtype=np.uint64), 24) for k in self._known if k[:8] == bytes(8)}
+        spared = self._hosts.prefixes()
         names, count = np.unique(prefix, return_counts=True)
         dense = {n for n, c in zip(names.tolist(), count.tolist(), strict=True) if n and c >= _DENSE} - spared
         return [p if p in dense else text(a) for p, a in zip(prefix, address, strict=True)]
@@ -265,7 +285,7 @@ class Mitigator:
         bits = (passing.size + FRAME) * 8
         capacity = float(self.capacity or 0)
         room = max(_FULL * capacity - bits[~strange].sum() / self.guard.seconds, 0.02 * capacity)
-        exempt = self._exempt()
+        exempt = self._hosts.exempt(Rule("limit"))
         reason = f"strangers: {len(exempt)} known sources go first"
         rate = max(room / float(bits[strange].mean()), 10.0)
         rule = Rule("limit", victims.names, known=exempt, rate=rate, expires=_BRIEF, reason=reason)
@@ -278,9 +298,8 @@ class Mitigator:
         return self.capacity is not None and _bits(h, self.guard.seconds) > _FULL * self.capacity
 
     def _strange(self, h: Headers, victims: Victims) -> Mask:
-        """Packets on their way to a victim from sources that were not here in quiet times."""
-        address, of = np.unique(h.source, axis=0, return_inverse=True)
-        return (self._usual(address) < 0)[of.reshape(-1)] & victims.toward(h)
+        """Packets on their way to a victim that nobody sent in quiet times."""
+        return self._hosts.strange(h) & victims.toward(h)
 
 
 def _acknowledged(flows: Windowed) -> Mask:
@@ -289,6 +308,11 @@ def _acknowledged(flows: Windowed) -> Mask:
     served = flows.forward != flows.server[flows.flow]
     told = served & (h.protocol == 6) & ((h.flags & (SYN | RST | ACK)) == ACK)
     return np.bincount(flows.flow[told], minlength=len(flows)) > 0
+
+
+def _asking(flows: Windowed) -> Mask:
+    """Packets `(k,)` toward the serving side: what it answers is nobody's attack."""
+    return flows.forward == flows.server[flows.flow]
 
 
 def _talking(flows: Windowed) -> Mask:

@@ -16,30 +16,30 @@ from sparring.systems.ddos.config import Config
 from sparring.systems.ddos.link import Link, carry
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard, Memory
-from sparring.systems.ddos.trial import CLASSIC, FLOOD, VICTIM, Trial, capacity_of, mixed, toward, try_out, users
-from sparring.systems.ddos.trial import worst_shape as searched
+from sparring.systems.ddos.raid import Raid, Raiders, worst_raid
+from sparring.systems.ddos.trial import CLASSIC, FLOOD, VICTIM, Trial, capacity_of, mixed, try_out, users
 
 LIMITS = {"50 packets/s a source": CLASSIC}
 
 
 def on_link(config: Config, run: Run, guard: Guard) -> tuple[Trial, ...]:
-    """Three trials on the same users: plain flood, worst shape found against the whole defence, flash crowd."""
+    """Three trials on the same users: plain flood, worst raid found against the whole defence, flash crowd."""
     seconds, seed = config.link_seconds, run.seed_for("link") % 2**31
     quiet = users(seconds, seed)
     link, span = Link(capacity_of(quiet, seconds)), (seconds / 4, float(seconds))
-    net = Botnet(FLOOD * link.capacity, config.bots, span[0], span[1] - span[0], VICTIM)
+    raiders = Raiders(Botnet(FLOOD * link.capacity, config.bots, span[0], span[1] - span[0], VICTIM), quiet)
 
-    def packets(attack: Attack) -> Trial:
-        flood, ours = toward(attack, seed + 1, net.bits), Mitigator(guard, link.capacity)
-        return try_out(described(attack), quiet, flood, link, span, ours, limits=LIMITS)
+    def packets(raid: Raid) -> Trial:
+        flood, ours = raiders.packets(raid, seed + 1), Mitigator(guard, link.capacity)
+        return try_out(raid.told(), quiet, flood, link, span, ours, limits=LIMITS)
 
-    def goodput(attack: Attack) -> float:
-        headers, bad = mixed(quiet, toward(attack, seed + 1, net.bits))
+    def goodput(raid: Raid) -> float:
+        headers, bad = mixed(quiet, raiders.packets(raid, seed + 1))
         return carry(headers, bad, link, Mitigator(guard, link.capacity)).goodput(*span)
 
-    trials = [packets(net.plain())]
+    trials = [packets(raiders.plain())]
     if config.shapes:
-        worst, _, history = searched(net, goodput, config.shapes, np.random.default_rng(seed))
+        worst, _, history = worst_raid(raiders, goodput, config.shapes, np.random.default_rng(seed))
         for i, value in enumerate(history):
             run.log({"goodput": value}, name="link/search", step=i)
         trials.append(packets(worst))
@@ -49,16 +49,6 @@ def on_link(config: Config, run: Run, guard: Guard) -> tuple[Trial, ...]:
     ours = Mitigator(guard, link.capacity)
     trials.append(try_out("flash crowd, no attack", surge, nobody, link, third, ours, limits=LIMITS))
     return tuple(trials)
-
-
-def described(attack: Attack) -> str:
-    """A flood and its disguise in words."""
-    shape, words = attack.shape, [f"{attack.kind}, {attack.bots:,} bots"]
-    words += ["spoofed"] if attack.spoofed else []
-    words += [f"padded by {shape.pad}"] if shape.pad else []
-    words += [f"variety {shape.mix:.2f}"] if shape.mix else []
-    words += [f"{shape.dummies:.0%} known before"] if shape.dummies and not attack.spoofed else []
-    return ", ".join(words)
 
 
 def delays(guard: Guard, kinds: Sequence[str], seed: int) -> dict[str, float | None]:

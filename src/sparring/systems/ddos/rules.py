@@ -55,7 +55,8 @@ class Rule:
         for name, bounds in (("to port", self.ports), ("from port", self.source_ports), ("size", self.size)):
             words += [f"{name} {_span(bounds)}"] if bounds is not None else []
         words += [f"{name} set" for name in self.set] + [f"{name} not set" for name in self.unset]
-        words += [f"from {len(self.sources):,} sources or prefixes"] if self.sources else []
+        few = ", ".join(self.sources[:3]) + (f" and {len(self.sources) - 3:,} more" if len(self.sources) > 3 else "")
+        words += [f"from {few}"] if self.sources else []
         words += [f"but not from {len(self.known):,} known sources"] if self.known else []
         words += [f"above {self.rate:,.0f} a second"] if self.action == "limit" else []
         return ", ".join(words) or "all"
@@ -127,9 +128,10 @@ def to_nftables(rules: Sequence[Rule], table: str = "sparring") -> str:
             line = _line(rule, i, family, sets)
             if line:
                 lines.append(line)
+    count = f"{len(rules)} rule" + ("" if len(rules) == 1 else "s")
     head = [
         "#!/usr/sbin/nft -f",
-        f"# {len(rules)} rules; check with `nft -c -f FILE`, apply with `nft -f FILE`, undo with",
+        f"# {count}; check with `nft -c -f FILE`, apply with `nft -f FILE`, undo with",
         f"# `nft delete table inet {table}`.",
         f"table inet {table}",
         f"delete table inet {table}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -35,14 +35,14 @@ def tree_rules(
     label: str = "tree",
     fields: Sequence[str] = FIELDS,
     purity: float = 0.85,
-    known: tuple[str, ...] = (),
+    spare: Callable[[Rule], tuple[str, ...]] | None = None,
     expires: float = 30.0,
 ) -> list[Rule]:
     """Drop rules toward `targets`: the leaves of a tree on `fields` between packets of an attack and benign ones.
 
     A leaf must be as pure as `purity` at equal weights of both sides. Leaves are taken in order of harm: those that
-    hardly touch benign packets and conversations hold for everybody, those that touch some spare the sources `known`,
-    and are left out where nobody is known. `label` begins the rules' reasons.
+    hardly touch benign packets and conversations hold for everybody, those that touch some spare the known sources that
+    `spare` gives for them, and are left out where nobody is known. `label` begins the rules' reasons.
     """
     if len(attack) == 0 or len(benign) == 0:
         return []
@@ -70,11 +70,12 @@ def tree_rules(
         everybody = len(mine) >= _CONVERSATIONS and max(spent + harm, float(mine.mean())) <= BENIGN_COST
         if spent + harm > SPARED_COST:
             break
+        known = () if everybody or spare is None else spare(rule)
         if not (everybody or known):
             continue
         spent, touched = spent + harm, mine if everybody else touched
         reason = f"{label}: {hits:.0%} of the attack's packets, {harm:.2%} of benign ones"
-        rules.append(replace(rule, targets=targets, known=() if everybody else known, reason=reason))
+        rules.append(replace(rule, targets=targets, known=known, reason=reason))
     return rules
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,6 @@ from sparring.errors import BadInput
 from sparring.network.generator.attacks import KINDS, Attack, Shape, assault
 from sparring.network.generator.scene import SERVERS, Crowd, Scene, stage
 from sparring.network.headers import Headers, ipv4, joined
-from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.link import FRAME, Controller, Link, Passage, carry
 from sparring.systems.ddos.mitigate import Mitigator
 from sparring.systems.ddos.model import Guard
@@ -33,8 +32,8 @@ CLASSIC = Limits(50.0)
 class Trial:
     """One traffic under several mitigations: `passages` by name, `rules` in force at the end.
 
-    `delay` is seconds from the attack's begin to the end of the first window after which rules were in force (None:
-    none came); `first` the seconds to the end of the first window in alarm.
+    `delay` is seconds from the attack's begin to the first window in which rules stopped packets of it (None: never);
+    `first` the seconds to the end of the first window in alarm.
     """
 
     title: str
@@ -97,7 +96,7 @@ def try_out(
     passages["ours"] = carry(headers, bad, link, ours)
     passages["oracle"] = carry(headers, bad, link, oracle=True)
     seconds = ours.guard.seconds
-    ruled = [w.begin for w in passages["ours"].windows if w.rules and w.begin > span[0]]
+    ruled = [w.begin for w in passages["ours"].windows if w.attack_blocked and w.begin > span[0]]
     alarms = [a + seconds for a in ours.alarms if a + seconds > span[0]]
     delay, first = ((found[0] - span[0]) if found else None for found in (ruled, alarms))
     return Trial(title, link, *span, passages, ours.rules, delay, first)
@@ -127,25 +126,6 @@ def simulated(
     packets = toward(attack, seed + 1, FLOOD * link.capacity)
     title = f"{kind} of {bots:,} bots{', spoofed' if spoofed else ''} for {seconds - start:.0f} s"
     return try_out(title, quiet, packets, link, (start, float(seconds)), ours, limits=limits)
-
-
-def worst_shape(
-    net: Botnet, goodput: Callable[[Attack], float], tries: int, rng: np.random.Generator
-) -> tuple[Attack, float, list[float]]:
-    """The botnet's search: the openings, then by turns random shapes and changes of the best one; lowest goodput wins.
-
-    `goodput(attack)` runs the whole defence. Returns the best attack, its goodput, and the best so far by try.
-    """
-    openings = net.openings()[: max(tries, 1)]
-    best, low = openings[0], goodput(openings[0])
-    history = [low]
-    for i in range(1, max(tries, 1)):
-        attack = openings[i] if i < len(openings) else net.near(best, rng) if i % 2 else net.drawn(rng)
-        value = goodput(attack)
-        if value < low:
-            best, low = attack, value
-        history.append(low)
-    return best, low, history
 
 
 def told(found: Trial) -> dict[str, Any]:
