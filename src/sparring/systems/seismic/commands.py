@@ -47,7 +47,12 @@ def invert(
     out: Annotated[Path, typer.Option("--out", "-o", help="The run folder; continued if it was stopped.")] = Path(
         "runs/inversion"
     ),
-    misfit: Annotated[MisfitName, typer.Option(help="The classical misfit; none: the critic alone.")] = "w1",
+    misfit: Annotated[
+        MisfitName,
+        typer.Option(
+            help="The misfit: a classical one, siamese, or potential (optimal transport); none: the critic alone."
+        ),
+    ] = "w1",
     critic: Annotated[
         float, typer.Option(help="Norm of the critic's adjoint source beside the misfit's; 0: no critic.", min=0)
     ] = 0.0,

@@ -70,7 +70,8 @@ def prepare(request: Request) -> tuple[Problem, Request, list[str]]:
     )  # fmt: skip
     # Sources of the field have no known strength: the start's own data set the unit.
     problem = Problem(waves, gathers.data, earth.velocity, known)
-    digest = hashlib.sha256(b"".join(p.read_bytes() for p in (shots, start))).hexdigest()
+    files = (shots, start, *([] if request.wavelet is None else [Path(request.wavelet)]))
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
     return problem, replace(request, digest=digest), said
 
 
