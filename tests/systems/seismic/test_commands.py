@@ -68,6 +68,23 @@ def test_an_inversion_says_what_it_needs_and_leaves_models_gathers_and_a_report(
     assert (code, "holds a run with water=2, not 1" in err) == (2, True)
 
 
+def test_data_in_any_unit_invert_alike(cli, scene: Path) -> None:
+    """Field data are in counts: the source's strength comes from the start's own gathers."""
+    (scene / "counts.sgy").write_bytes((scene / "shots.sgy").read_bytes())
+    with segyio.open("counts.sgy", "r+", ignore_geometry=True) as f:
+        for k in range(f.tracecount):
+            f.trace[k] = 1000 * f.trace[k]
+    words = ("--start", "start.npy", *GRID, "--epochs", 4, "-o")
+    code, _, err = cli("invert", "counts.sgy", *words, "counts")
+    assert code == 0
+    assert "times as strong" in err
+    assert cli("invert", "shots.sgy", *words, "plain")[0] == 0
+    start, plain, counts = (np.load(scene / n) for n in ("start.npy", "plain/velocity.npy", "counts/velocity.npy"))
+    assert np.linalg.norm(counts - start) > 0.5 * np.linalg.norm(plain - start)
+    before, after = (r.value for r in Scorecard.load(scene / "counts/scorecard.json").rows)
+    assert after < 0.95 * before
+
+
 def test_critic_stages_and_wavelet_work_from_the_command_line_and_speak_json(cli, scene: Path) -> None:
     words = ("invert", "shots.sgy", "--start", "start.npy", *GRID, "--epochs", 1, "--critic", 0.3, "--stages", "3,all",
              "--joint-wavelet", "--parameters", "deep-prior", "--json", "-o", "out")  # fmt: skip

@@ -166,6 +166,7 @@ def test_feet_become_metres_and_an_askew_line_is_straightened(tmp_path: Path) ->
         ({"CoordinateUnits": 2}, "coordinate units 2 are angles"),
         ({"DelayRecordingTime": 100}, "begins 100 ms off the shot"),
         ({"SourceX": lambda k: k}, "field record 1 has 8 source positions"),
+        ({"TRACE_SAMPLE_INTERVAL": lambda k: 4_000 if k else 2_000}, "sampled at 2000 to 4000 microseconds"),
     ],
 )
 def test_files_that_cannot_be_placed_are_refused_with_the_mend(tmp_path: Path, fields, words: str) -> None:
@@ -173,6 +174,39 @@ def test_files_that_cannot_be_placed_are_refused_with_the_mend(tmp_path: Path, f
     spoil(tmp_path / "a.sgy", lambda f: headers(f, **fields))
     with pytest.raises(BadInput, match=words):
         read_gathers(tmp_path / "a.sgy", 4.0)
+
+
+def test_a_refusal_is_told_in_its_own_words_alone(tmp_path: Path) -> None:
+    field_like(tmp_path / "a.sgy")
+    spoil(tmp_path / "a.sgy", lambda f: headers(f, CoordinateUnits=2))
+    with pytest.raises(BadInput) as refused:
+        read_gathers(tmp_path / "a.sgy", 4.0)
+    assert str(refused.value).count("a.sgy") == 1
+    (tmp_path / "empty.sgy").touch()
+    with pytest.raises(BadInput, match=r"empty\.sgy: the file is empty"):
+        read_gathers(tmp_path / "empty.sgy", 4.0)
+
+
+def test_a_header_that_contradicts_its_traces_is_told(tmp_path: Path) -> None:
+    field_like(tmp_path / "a.sgy")
+    spoil(tmp_path / "a.sgy", lambda f: headers(f, TRACE_SAMPLE_INTERVAL=2_000))
+    found = read_gathers(tmp_path / "a.sgy", 4.0)
+    assert found.survey.dt == 0.002
+    assert "4000 microseconds a sample, its traces 2000" in found.mended[0]
+
+
+def test_a_wild_trace_is_silenced_and_a_strong_one_is_not(tmp_path: Path) -> None:
+    _, data = field_like(tmp_path / "a.sgy")
+
+    def strong(f) -> None:
+        f.trace[3] = 1e9 * f.trace[3]
+        f.trace[5] = 100 * f.trace[5]
+
+    spoil(tmp_path / "a.sgy", strong)
+    found = read_gathers(tmp_path / "a.sgy", 4.0)
+    assert not found.data[0, 3].any()
+    torch.testing.assert_close(found.data[0, 5], 100 * data[0, 5])
+    assert "1 traces over 10,000 times" in found.mended[0]
 
 
 def test_other_files_are_no_segy(tmp_path: Path) -> None:

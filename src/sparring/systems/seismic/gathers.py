@@ -36,6 +36,9 @@ class Traces:
     notes: tuple[str, ...]
 
 
+_WILD = 10_000
+
+
 @dataclass(frozen=True)
 class Gathers:
     """Observed data: the survey they belong to, `data (shots, receivers, samples)`, and what was mended."""
@@ -58,7 +61,12 @@ def read_gathers(path: Path, peak: float, wavelet: Tensor | None = None, *, free
     data[broken | traces.dead] = 0
     if broken.any():
         mended.append(f"{int(broken.sum())} traces with NaN or infinity are silenced")
-    silent = ~data.any(1) & ~broken
+    size = np.sqrt(np.square(data, dtype=np.float64).mean(1))
+    wild = size > _WILD * np.median(size[size > 0]) if size.any() else np.zeros(len(size), dtype=bool)
+    if wild.any():
+        data[wild] = 0
+        mended.append(f"{int(wild.sum())} traces over {_WILD:,} times as strong as the middle one are silenced")
+    silent = ~data.any(1) & ~broken & ~wild
     if silent.any():
         mended.append(f"{int(silent.sum())} traces are dead (all zero, or marked so) and count for nothing")
     shots = _shots(path, traces, mended)
@@ -98,7 +106,11 @@ def _traces(path: Path, f: Any) -> Traces:
     def field(key: Any) -> Array:
         return np.asarray(f.attributes(key)[:], dtype=np.float64)
 
-    micro = float(field(keys.TRACE_SAMPLE_INTERVAL)[0]) or float(f.bin[binary.Interval])
+    every = np.unique(field(keys.TRACE_SAMPLE_INTERVAL))
+    if len(every) > 1:
+        raise BadInput(f"{path}: traces are sampled at {every[0]:g} to {every[-1]:g} microseconds; resample them alike")
+    general = float(f.bin[binary.Interval])
+    micro = float(every[0]) or general
     if not micro > 0:
         raise BadInput(f"{path}: sampling interval 0; write TRACE_SAMPLE_INTERVAL in microseconds")
     if (units := field(keys.CoordinateUnits)[0]) > 1:
@@ -106,6 +118,8 @@ def _traces(path: Path, f: Any) -> Traces:
     if late := float(np.abs(field(keys.DelayRecordingTime)).max()):
         raise BadInput(f"{path}: recording begins {late:g} ms off the shot; pad or cut the traces to begin with it")
     notes: list[str] = []
+    if general and general != micro:
+        notes.append(f"the file's header says {general:g} microseconds a sample, its traces {micro:g}, which are taken")
     unit = FEET if int(f.bin[binary.MeasurementSystem]) == 2 else 1.0
     if unit != 1.0:
         notes.append("feet were read as metres x 0.3048")

@@ -84,12 +84,17 @@ def opened(path: Path, read: Callable[[Any], Any]) -> Any:
     """What `read` makes of the open file. Raises `BadInput` for a file that is missing or no SEG-Y."""
     if not path.is_file():
         raise BadInput(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise BadInput(f"{path}: the file is empty; give SEG-Y")
     try:
         with library().open(str(path), ignore_geometry=True, strict=False) as f:
             return read(f)
+    except BadInput:
+        raise
     except (RuntimeError, OSError, ValueError, IndexError) as error:
+        why = str(error).splitlines()[0]
         raise BadInput(
-            f"{path}: not a readable SEG-Y file ({str(error).splitlines()[0]}); give one of revision 0 or 1"
+            f"{path}: not a readable SEG-Y file, or cut ({why}); give a whole one, revision 0 or 1"
         ) from None
 
 

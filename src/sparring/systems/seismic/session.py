@@ -25,8 +25,11 @@ from sparring.systems.seismic.journal import curves, history
 from sparring.systems.seismic.plan import Plan
 from sparring.systems.seismic.segy import write_gathers
 from sparring.systems.seismic.survey import Survey, check_survey
-from sparring.systems.seismic.waves import Waves, illumination, sampling_interval
+from sparring.systems.seismic.waves import Solves, Waves, illumination, sampling_interval
 from sparring.typed import norm, rfft, rfftfreq
+
+_SAME = 0.5
+"""Data are taken to be in the simulation's own unit while their strength is within this factor of it."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,24 @@ def prepare(request: Request) -> tuple[Problem, Request, list[str]]:
     waves = Waves(
         earth, survey, fastest=plan.high, accuracy=request.accuracy, interval=sampling_interval(survey)
     )  # fmt: skip
-    # Sources of the field have no known strength: the start's own data set the unit.
     problem = Problem(waves, gathers.data, earth.velocity, known)
+    strength = _strength(problem)
+    if (
+        not _SAME < strength < 1 / _SAME
+    ):  # sources of the field have no known strength: the start's own data set the unit
+        matched = replace(waves, survey=survey.with_wavelet(survey.wavelet * strength))
+        problem = replace(problem, waves=matched)
+        said.append(f"{shots}: the source is taken {strength:.3g} times as strong, as the start's own gathers have it")
     files = (shots, start, *([] if request.wavelet is None else [Path(request.wavelet)]))
     digest = hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()
     return problem, replace(request, digest=digest), said
+
+
+def _strength(problem: Problem) -> float:
+    """The observed data's norm over that of the start's gathers, over live traces."""
+    apart = replace(problem, waves=replace(problem.waves, solves=Solves()))  # it is no solve of the inversion
+    made = norm(simulated(apart, problem.start) * problem.alive[..., None])
+    return float(norm(problem.observed) / made) if float(made) > 0 else 1.0
 
 
 def invert(problem: Problem, request: Request, run: Run) -> Tensor:
