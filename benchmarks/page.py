@@ -13,7 +13,8 @@ HEAD = """# Benchmarks
 
 Every table comes from a file under `benchmarks/results`, which the named command wrote on the named machine. Bars that
 are not reached are printed as *falls short*. The verdict is by the value, the mean over the seeds where there are
-several; where the interval crosses the target, other seeds could turn it. This page is made by `python benchmarks/page.py`; a test keeps it current.
+several; where the interval crosses the target, other seeds could turn it. This page is made by
+`python benchmarks/page.py`; a test keeps it current.
 """
 
 

@@ -36,6 +36,8 @@ _REFERENCE, _SAMPLE, _RECENT = 20_000, 6_000, 20_000
 _MOST_SOURCES, _MOST_VICTIMS = 8_192, 64
 _FULL = 0.85
 """Share of the capacity up to which nothing needs to be dropped or limited."""
+_MUCH = 0.25
+"""Share of the capacity from which strangers are what fills the link."""
 _ENOUGH = 20
 """Packets from which a tree is grown."""
 _NEARLY_ALL = 0.99
@@ -195,10 +197,8 @@ class Mitigator:
     def _excess(self, h: Headers, victims: Victims, begin: float) -> None:
         """Stage 3: what the strangers' packets have in common that the link still carries, and benign ones lack."""
         passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
-        if not self._too_full(passing):
-            return
         strange = np.flatnonzero(self._strange(passing, victims))
-        if len(strange) < _ENOUGH:
+        if len(strange) < _ENOUGH or not self._crowded(passing, strange):
             return
         self._forget("excess")
         for rule in tree_rules(passing.take(_some(strange)), self._benign(h, victims), victims.names, label="excess",
@@ -280,7 +280,7 @@ class Mitigator:
         """Stage 4: a token bucket for strangers on their way to a victim, if all drops leave the link too full."""
         passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
         strange = self._strange(passing, victims)
-        if not (self._too_full(passing) and strange.any()):
+        if not self._crowded(passing, np.flatnonzero(strange)):
             return
         bits = (passing.size + FRAME) * 8
         capacity = float(self.capacity or 0)
@@ -293,6 +293,11 @@ class Mitigator:
 
     def _drops(self) -> tuple[Rule, ...]:
         return tuple(r for r in self.rules if r.action == "drop")
+
+    def _crowded(self, passing: Headers, strange: NDArray[np.int64]) -> bool:
+        """Whether the link is too full, and strangers are what fills it: else rules on them would hit users alone."""
+        much = _MUCH * float(self.capacity or 0)
+        return self._too_full(passing) and _bits(passing.take(strange), self.guard.seconds) > much
 
     def _too_full(self, h: Headers) -> bool:
         return self.capacity is not None and _bits(h, self.guard.seconds) > _FULL * self.capacity

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.network.generator.attacks import Attack
+from sparring.network.generator.attacks import Attack, Shape
 from sparring.network.headers import Headers, ipv4
 from sparring.systems.ddos.adversary import Botnet
 from sparring.systems.ddos.trial import toward
@@ -66,6 +66,7 @@ class Raiders:
             Raid(syn, forged="users"),
             Raid(udp, forged="users"),
             Raid(udp, "carpet", "known"),
+            Raid(replace(syn, shape=Shape(dummies=0.5)), "carpet"),
         ]
 
     def drawn(self, rng: np.random.Generator) -> Raid:
