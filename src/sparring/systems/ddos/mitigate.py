@@ -26,7 +26,7 @@ from sparring.network.flows import ACK, RST, SYN
 from sparring.network.headers import Headers, empty, joined, prefix_of, text
 from sparring.network.windows import Windowed, windowed
 from sparring.systems.ddos.evidence import Evidence
-from sparring.systems.ddos.hosts import KINDS, Hosts, main_kinds
+from sparring.systems.ddos.hosts import KINDS, Hosts, kinds, main_kinds
 from sparring.systems.ddos.link import FRAME, apply
 from sparring.systems.ddos.model import Guard, Memory, Verdicts
 from sparring.systems.ddos.rules import Rule
@@ -37,7 +37,7 @@ _MOST_SOURCES, _MOST_VICTIMS = 8_192, 64
 _FULL = 0.85
 """Share of the capacity up to which nothing needs to be dropped or limited."""
 _MUCH = 0.25
-"""Share of the capacity from which strangers are what fills the link."""
+"""Share of the capacity from which strangers' packets of a kind are what fills the link."""
 _ENOUGH = 20
 """Packets from which a tree is grown."""
 _NEARLY_ALL = 0.99
@@ -197,8 +197,9 @@ class Mitigator:
     def _excess(self, h: Headers, victims: Victims, begin: float) -> None:
         """Stage 3: what the strangers' packets have in common that the link still carries, and benign ones lack."""
         passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
-        strange = np.flatnonzero(self._strange(passing, victims))
-        if len(strange) < _ENOUGH or not self._crowded(passing, strange):
+        strange = np.flatnonzero(np.isin(kinds(passing), self._crowding(passing, victims)))
+        strange = strange[self._strange(passing.take(strange), victims)]
+        if len(strange) < _ENOUGH:
             return
         self._forget("excess")
         for rule in tree_rules(passing.take(_some(strange)), self._benign(h, victims), victims.names, label="excess",
@@ -245,10 +246,10 @@ class Mitigator:
         listed = rows[_among(h.source[rows], address[top])]
         left[listed] = False
         left[listed[np.unique(_one(h.source[listed]), return_index=True)[1]]] = True
-        kinds = np.where(guilty, 0, main_kinds(h.take(bad), of.reshape(-1), len(address)))
+        guise = np.where(guilty, 0, main_kinds(h.take(bad), of.reshape(-1), len(address)))
         fresh = dict[tuple[str, str], float]()
         for k, kind in enumerate(KINDS):
-            names = self._gathered(address[top[kinds[top] == k]])
+            names = self._gathered(address[top[guise[top] == k]])
             fresh |= dict.fromkeys(((kind, name) for name in names), begin + self.expires)
         older = {name: until for name, until in self._blocked.items() if name not in fresh}
         every = fresh | older
@@ -277,27 +278,32 @@ class Mitigator:
         return [p if p in dense else text(a) for p, a in zip(prefix, address, strict=True)]
 
     def _strangers(self, h: Headers, victims: Victims, begin: float) -> None:
-        """Stage 4: a token bucket for strangers on their way to a victim, if all drops leave the link too full."""
+        """Stage 4: a token bucket for strangers' packets of the kind that fills the link, if all drops leave it so."""
         passing = h.take(np.flatnonzero(~apply(self._drops(), h)))
-        strange = self._strange(passing, victims)
-        if not self._crowded(passing, np.flatnonzero(strange)):
-            return
-        bits = (passing.size + FRAME) * 8
+        of, strange, bits = kinds(passing), self._strange(passing, victims), (passing.size + FRAME) * 8
         capacity = float(self.capacity or 0)
-        room = max(_FULL * capacity - bits[~strange].sum() / self.guard.seconds, 0.02 * capacity)
-        exempt = self._hosts.exempt(Rule("limit"))
-        reason = f"strangers: {len(exempt)} known sources go first"
-        rate = max(room / float(bits[strange].mean()), 10.0)
-        rule = Rule("limit", victims.names, known=exempt, rate=rate, expires=_BRIEF, reason=reason)
-        self._keep(rule, begin)
+        for kind in self._crowding(passing, victims):
+            mine = strange & (of == kind)
+            room = max(_FULL * capacity - bits[~mine].sum() / self.guard.seconds, 0.02 * capacity)
+            rate = max(room / float(bits[mine].mean()), 10.0)
+            only = list(KINDS.values())[kind]
+            exempt = self._hosts.exempt(Rule("limit", **only))
+            reason = f"strangers: {len(exempt)} known sources go first"
+            self._keep(
+                Rule("limit", victims.names, known=exempt, rate=rate, expires=_BRIEF, reason=reason, **only), begin
+            )
 
     def _drops(self) -> tuple[Rule, ...]:
         return tuple(r for r in self.rules if r.action == "drop")
 
-    def _crowded(self, passing: Headers, strange: NDArray[np.int64]) -> bool:
-        """Whether the link is too full, and strangers are what fills it: else rules on them would hit users alone."""
-        much = _MUCH * float(self.capacity or 0)
-        return self._too_full(passing) and _bits(passing.take(strange), self.guard.seconds) > much
+    def _crowding(self, passing: Headers, victims: Victims) -> list[int]:
+        """The kinds of packets that strangers fill the link with, if it is too full: rules on others would hit users
+        alone."""
+        if not self._too_full(passing):
+            return []
+        bits = (passing.size + FRAME) * 8 * self._strange(passing, victims)
+        sums = np.bincount(kinds(passing), bits, minlength=len(KINDS)) / self.guard.seconds
+        return np.flatnonzero(sums > _MUCH * float(self.capacity or 0)).tolist()
 
     def _too_full(self, h: Headers) -> bool:
         return self.capacity is not None and _bits(h, self.guard.seconds) > _FULL * self.capacity
