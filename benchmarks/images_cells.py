@@ -37,7 +37,7 @@ SIZES: dict[str, dict[str, Config]] = {
             FMNIST, samples=2000, tries=3, judge_steps=800, teach=Teach(steps=1000), distil=FAST,
             refine=Refine(steps=100, critic=20.0),
         ),
-        "scenes": Config(distil=FAST, refine=Refine(critic=20.0)),
+        "scenes": Config(),
     },
     "quick": {
         "digits": Config(
@@ -84,7 +84,7 @@ def measured(folder: Path, config: Config, seed: int, size: str) -> Found:
         "floors": scene.court.floors,
         "possible": scene.court.possible(),
         "reconstructed": scene.court.reconstructed(),
-        "judge": scene.court.judge.accuracy,
+        "judge": scene.court.known(),
         "seconds": {k: stages.seconds(run, k) for k in ("teacher", *tell.STUDENTS, "gan-only", "gumbel")},
         "wall": time.monotonic() - began,
         **reward,

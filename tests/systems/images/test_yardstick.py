@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from sparring.systems.images.yardstick import Words, fid, kid, prdc
+from sparring.systems.images import data, scenes
+from sparring.systems.images.yardstick import Judge, Words, fid, kid, named, prdc
 
 
 def normal(n: int, shift: float = 0.0, scale: float = 1.0, seed: int = 0, d: int = 4) -> torch.Tensor:
@@ -44,3 +45,21 @@ def test_neighbours_find_what_is_missing_and_what_is_false() -> None:
 def test_a_judge_gives_a_law_for_each_place_of_the_prompt() -> None:
     net = Words((3, 8, 8), prompt=2, words=5)
     assert net(torch.zeros(4, 3, 8, 8)).shape == (4, 2, 5)
+
+
+def test_a_judge_of_scenes_is_asked_for_objects_and_judges_sentences_by_them() -> None:
+    """Two sentences that are true of one scene are both right; a judge of words could name but one."""
+    pictures = data.load("scenes", seed=0, limit=400, data=None).test.take(torch.arange(60))
+    wanted = named(pictures)
+    assert int(wanted.min()) >= 0
+    assert int(wanted.max()) < scenes.OBJECTS + 2
+
+    class Seer(torch.nn.Module):
+        """Says what is there."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(wanted[: len(x)], scenes.OBJECTS + 2).float()
+
+    judge = Judge(Seer(), scenes=True)
+    assert judge.right(pictures.images, pictures.prompts).all()
+    assert not judge.right(pictures.images, pictures.prompts.roll(1, 0)).all()

@@ -139,6 +139,10 @@ class Court:
         right = self.right(self.test.images[: len(prompts)], prompts)
         return sum(right) / len(right)
 
+    def known(self) -> float:
+        """Share of the test pictures of which the judge says all that it should."""
+        return float((self.judge.said(self.test.images) == yardstick.named(self.test)).all(1).float().mean())
+
     def again(self, images: Tensor) -> Tensor:
         """Pictures uint8 through the tokenizer and back."""
         return again(self.tokenizer, images)

@@ -33,6 +33,8 @@ LENGTH = 6
 """Words of the longest prompt, e.g. "red circle left of blue square"."""
 SIDE, CELL = 16, 8
 PLACES = 4
+OBJECTS = len(COLOURS) * len(SHAPES)
+"""Every colour of every shape, numbered colour * 4 + shape."""
 
 _RGB = torch.tensor([[228, 52, 48], [60, 190, 75], [60, 100, 235], [245, 215, 50]], dtype=torch.float32)
 _GROUND = torch.tensor([20.0, 20.0, 28.0])

@@ -88,7 +88,7 @@ def train(plan: Plan, run: Run) -> dict[str, Any]:
         "pictures": {"train": len(bench.splits.train), "test": len(bench.splits.test)},
         "classes": len(bench.grids.words) - 1,
         "tokens": bench.grids.tokenizer.positions,
-        "judge accuracy": bench.court.judge.accuracy,
+        "judge accuracy": bench.court.known(),
         **{k: round(v, 4) for k, v in bench.court.floors.items()},
         **measured(bench, {p.name: p for p in teachers}),
     }

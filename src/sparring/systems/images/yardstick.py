@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.engine.run import Run
-from sparring.systems.images.data import Splits
+from sparring.systems.images import scenes
+from sparring.systems.images.data import Pictures, Splits
 from sparring.systems.images.tokenizer import floats
 from sparring.systems.images.transformer import seeded
 from sparring.typed import eigen, split, step
@@ -37,29 +38,46 @@ class Words(nn.Module):
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained classifier; `accuracy` is the share of the test pictures' words that it names right."""
+    """A trained classifier of real pictures: it names a prompt's words, or the object at each place of a scene."""
 
     net: Words
-    accuracy: float
+    scenes: bool
 
     def features(self, images: Tensor) -> Tensor:
         """Features `(n, 128)` of pictures uint8."""
         with torch.no_grad():
             return torch.cat([self.net.body(floats(part)) for part in split(images, 1000)])
 
-    def right(self, images: Tensor, prompts: Tensor) -> Tensor:
-        """`(n,)` whether every word of the prompt is the likeliest at its place."""
+    def said(self, images: Tensor) -> Tensor:
+        """What it takes pictures uint8 to show: `named` of them, `(n, p)`."""
         with torch.no_grad():
-            said = torch.cat([self.net(floats(part)).argmax(2) for part in split(images, 1000)])
+            return torch.cat([self.net(floats(part)).argmax(2) for part in split(images, 1000)])
+
+    def right(self, images: Tensor, prompts: Tensor) -> Tensor:
+        """`(n,)` whether the pictures show their prompts by what it says of them."""
+        said = self.said(images)
+        if self.scenes:
+            return scenes.fulfils(said - _OBJECT, prompts)
         return ((said == prompts) | (prompts == 0)).all(1)
+
+
+_OBJECT = 2
+"""What is added to the objects of a scene, of which the least is -2, to number them."""
+
+
+def named(pictures: Pictures) -> Tensor:
+    """What a judge is to say of pictures, `(n, p)`: their prompts; of scenes the objects at the four places, because
+    several sentences are true of one scene and a picture does not tell which was meant."""
+    return scenes.read(pictures.images) + _OBJECT if pictures.name == "scenes" else pictures.prompts
 
 
 def trained(name: str, splits: Splits, run: Run, *, steps: int = 1500, batch: int = 128) -> Judge:
     """The judge of that name, on an own random half of the training pictures."""
-    pictures = splits.train
+    pictures, target = splits.train, named(splits.train)
     channels, height, width = pictures.images.shape[1:]
-    prompt, words = pictures.prompts.shape[1], len(pictures.words)
-    net = seeded(lambda: Words((channels, height, width), prompt, words), run.seed_for(f"judge/{name}"))
+    of_scenes = pictures.name == "scenes"
+    words = scenes.OBJECTS + _OBJECT if of_scenes else len(pictures.words)
+    net = seeded(lambda: Words((channels, height, width), target.shape[1], words), run.seed_for(f"judge/{name}"))
 
     def fitted() -> dict[str, Tensor]:
         generator = run.generator(f"judge/{name}")
@@ -68,7 +86,7 @@ def trained(name: str, splits: Splits, run: Run, *, steps: int = 1500, batch: in
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
         for _ in range(steps):
             rows = half[torch.randint(len(half), (batch,), generator=generator)]
-            loss = F.cross_entropy(net(floats(pictures.images[rows])).flatten(0, 1), pictures.prompts[rows].flatten())
+            loss = F.cross_entropy(net(floats(pictures.images[rows])).flatten(0, 1), target[rows].flatten())
             optimizer.zero_grad()
             cast(Any, loss).backward()
             step(optimizer)
@@ -76,10 +94,7 @@ def trained(name: str, splits: Splits, run: Run, *, steps: int = 1500, batch: in
         return net.state_dict()
 
     net.load_state_dict(run.cached(f"judge-{name}", fitted))
-    net.eval().requires_grad_(False)
-    judge = Judge(net, 0.0)
-    right = judge.right(splits.test.images, splits.test.prompts)
-    return Judge(net, float(right.float().mean()))
+    return Judge(net.eval().requires_grad_(False), of_scenes)
 
 
 @dataclass(frozen=True)
