@@ -69,5 +69,10 @@ def test_the_search_keeps_the_worst_and_its_history_never_rises(raiders):
 def test_every_raid_is_told_in_words_of_its_own(raiders):
     words = [raid.told() for raid in raiders.openings()]
     assert len(set(words)) == len(words)
-    assert "toward everybody" in words[7]
-    assert "as the victim's users" in words[9]
+    assert "toward everybody" in words[1]
+    assert "as the victim's users" in words[4]
+
+
+def test_the_net_s_own_openings_are_all_among_the_raids(raiders):
+    plain = [raid.flood for raid in raiders.openings() if raid.aim == "victim" and not raid.forged]
+    assert sorted(map(repr, plain)) == sorted(map(repr, NET.openings()))

@@ -55,18 +55,24 @@ class Raiders:
         return Raid(self.net.plain())
 
     def openings(self) -> list[Raid]:
-        """What is tried first: the net's own openings, then plain and varied floods with each other aim and address."""
+        """What is tried first: the plain flood, raids that change the aim or the addresses, the net's own openings.
+
+        Those that broke a mitigation before come early, so that a short search plays them, too.
+        """
         own = self.net.openings()
         syn, udp = own[0], replace(own[2], spoofed=False)
         return [
-            *(Raid(one) for one in own),
+            Raid(syn),
+            Raid(replace(syn, shape=Shape(dummies=0.5)), "carpet"),
             Raid(syn, "rotate"),
+            Raid(udp, "carpet", "known"),
+            Raid(udp, forged="users"),
+            Raid(own[3]),
             Raid(syn, "carpet"),
             Raid(udp, "carpet"),
             Raid(syn, forged="users"),
-            Raid(udp, forged="users"),
-            Raid(udp, "carpet", "known"),
-            Raid(replace(syn, shape=Shape(dummies=0.5)), "carpet"),
+            *(Raid(one) for one in own[1:3]),
+            *(Raid(one) for one in own[4:]),
         ]
 
     def drawn(self, rng: np.random.Generator) -> Raid:

@@ -17,6 +17,9 @@ from sparring.systems.seismic.survey import Survey, ricker
 
 Array = NDArray[Any]
 FEET = 0.3048
+_WILD = 10_000
+"""A trace this many times as strong as the middle one is a fault of the recorder: near traces of one shot are stronger
+than far ones by a few hundred times at most."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,6 @@ class Traces:
     record: Array
     dead: Array
     notes: tuple[str, ...]
-
-
-_WILD = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_gathers(path: Path, peak: float, wavelet: Tensor | None = None, *, free
     wild = size > _WILD * np.median(size[size > 0]) if size.any() else np.zeros(len(size), dtype=bool)
     if wild.any():
         data[wild] = 0
-        mended.append(f"{int(wild.sum())} traces over {_WILD:,} times as strong as the middle one are silenced")
+        mended.append(f"traces over {_WILD:,} times as strong as the middle one are silenced: {int(wild.sum())}")
     silent = ~data.any(1) & ~broken & ~wild
     if silent.any():
         mended.append(f"{int(silent.sum())} traces are dead (all zero, or marked so) and count for nothing")
