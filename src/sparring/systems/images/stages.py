@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -21,7 +22,6 @@ from sparring.systems.images import dimo, patches, refine, teacher
 from sparring.systems.images import tokenizer as tokenizers
 from sparring.systems.images.config import Config, Distil, Refine
 from sparring.systems.images.data import Pictures, Splits
-from sparring.systems.images.dimo import Generator
 from sparring.systems.images.patches import Patches
 from sparring.systems.images.reward import Reward
 from sparring.systems.images.tokenizer import ConvVQ, Palette, Tokenizer
@@ -45,12 +45,12 @@ class Grids:
 class Pair:
     """A student and the auxiliary model that knows what it makes; a stage begins with copies of both."""
 
-    student: Generator
+    student: dimo.Generator
     auxiliary: Transformer
 
-    def twin(self) -> tuple[Generator, Transformer]:
+    def twin(self) -> tuple[dimo.Generator, Transformer]:
         """Copies whose weights learn, all but the token tables."""
-        student = Generator(dimo.trainable(self.student.net), masked=self.student.masked, sigma=self.student.sigma)
+        student = dimo.Generator(dimo.trainable(self.student.net), masked=self.student.masked, sigma=self.student.sigma)
         return student, dimo.trainable(self.auxiliary)
 
 
@@ -75,7 +75,9 @@ def _tokenizer(config: Config, run: Run, splits: Splits) -> Tokenizer:
     if plan.kind == "patches":
         empty = Patches(shape, plan.factor, torch.zeros(plan.codes, channels * plan.factor**2))
         made = lambda: patches.fitted(images, plan.codes, plan.factor, run.generator("codes")).state_dict()  # noqa: E731
-        empty.load_state_dict(run.cached("tokenizer", made))
+        with _clocked(run, "tokenizer"):
+            kept = run.cached("tokenizer", made)
+        empty.load_state_dict(kept)
         return empty.eval()
     if plan.kind != "vq":
         colours = tokenizers.colours_of(images)
@@ -161,7 +163,7 @@ def _clock(run: Run, name: str) -> Path:
 
 
 def _paired(run: Run, task: Task, name: str, auxiliary: Callable[[nn.Module], Transformer]) -> Pair:
-    student = _trained(run, task, name, cast(Generator, task.game.defender))
+    student = _trained(run, task, name, cast(dimo.Generator, task.game.defender))
     # The auxiliary model is no one's to keep but this stage's: the next one goes on with it.
     opponent = auxiliary(task.game.adversary)
     kept = run.cached(f"{name}-auxiliary", lambda: copy.deepcopy(opponent.state_dict()))
@@ -170,10 +172,17 @@ def _paired(run: Run, task: Task, name: str, auxiliary: Callable[[nn.Module], Tr
 
 
 def _trained(run: Run, task: Task, name: str, kind: T) -> T:
-    before, start = seconds(run, name), time.process_time()
-    try:
+    with _clocked(run, name):
         found = run.train(task, name)
-    finally:
-        write_text(_clock(run, name), json.dumps(before + time.process_time() - start))
     assert isinstance(found, type(kind))
     return found.eval().requires_grad_(False)
+
+
+@contextmanager
+def _clocked(run: Run, name: str) -> Generator[None]:
+    """Add what is done here to the stage's CPU-seconds, also when it is interrupted."""
+    before, start = seconds(run, name), time.process_time()
+    try:
+        yield
+    finally:
+        write_text(_clock(run, name), json.dumps(before + time.process_time() - start))
