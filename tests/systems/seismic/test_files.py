@@ -36,6 +36,16 @@ def test_others_can_read_what_we_write(tmp_path: Path) -> None:
     assert '"rows": 12' in (tmp_path / "v.json").read_text()
 
 
+def test_the_file_beside_raw_numbers_tells_their_shape(tmp_path: Path) -> None:
+    write_array(tmp_path / "v.bin", MODEL)
+    assert torch.equal(read_earth(tmp_path / "v.bin", 20.0)[0].velocity, MODEL)
+    for text in ("{", '{"rows": 0}', '{"columns": 3}', "[]"):
+        (tmp_path / "v.json").write_text(text)
+        with pytest.raises(BadInput, match=r"v\.json: tells no number of rows"):
+            read_earth(tmp_path / "v.bin", 20.0)
+    assert torch.equal(read_earth(tmp_path / "v.bin", 20.0, rows=12)[0].velocity, MODEL)
+
+
 def test_a_mat_file_may_hold_more_if_one_matrix_is_called_v(tmp_path: Path) -> None:
     savemat(tmp_path / "a.mat", {"Vp": MODEL.numpy(), "rho": np.ones((12, 30))})
     assert np.array_equal(read_array(tmp_path / "a.mat"), MODEL.numpy())

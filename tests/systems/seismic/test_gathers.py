@@ -236,3 +236,7 @@ def test_models_travel_as_segy_too(tmp_path: Path) -> None:
     assert said == []
     write_array(tmp_path / "n.sgy", varied, spacing=40.0)  # the interval field cannot hold 40 m
     assert torch.equal(read_earth(tmp_path / "n.sgy", 40.0)[0].velocity, varied)
+    write_array(tmp_path / "o.sgy", varied, spacing=25.0, origin=(1_000.0, 50.0))
+    with segyio.open(str(tmp_path / "o.sgy"), ignore_geometry=True) as f:
+        assert f.header[0][segyio.TraceField.CDP_X] == 101_250  # centimetres, the middle of the first column
+        assert b"FROM 50 M DOWN" in f.text[0]

@@ -25,8 +25,9 @@ def read_earth(path: Path, spacing: float, *, origin: tuple[float, float] = (0.0
     """A velocity model `(depth, x)` in m/s and warnings about it.
 
     `.bin` is float32 in the machine's little-endian order, one column after the other (depth runs fastest), so it
-    needs `rows`; in `.mat` the only two-dimensional array is taken, or the one called v, vp or velocity; a SEG-Y file
-    has one trace per column. Raises `BadInput` that names the file, the cell and the mend.
+    needs `rows`, or the `.json` beside it that `write_array` leaves; in `.mat` the only two-dimensional array is taken,
+    or the one called v, vp or velocity; a SEG-Y file has one trace per column. Raises `BadInput` that names the file,
+    the cell and the mend.
     """
     array = read_array(path, rows)
     if array.ndim != 2:
@@ -55,8 +56,11 @@ def read_array(path: Path, rows: int | None = None) -> NDArray[Any]:
             return read_columns(path)
 
 
-def write_array(path: Path, values: Tensor, *, spacing: float = 1.0) -> None:
-    """Write `(depth, x)` as the file's name says; a `.bin` gets a `.json` beside it that tells its shape."""
+def write_array(path: Path, values: Tensor, *, spacing: float = 1.0, origin: tuple[float, float] = (0.0, 0.0)) -> None:
+    """Write `(depth, x)` as the file's name says; a `.bin` gets a `.json` beside it that tells its shape.
+
+    `spacing` and `origin` in metres go where the format has a field for them: SEG-Y, and of `.mat` the spacing.
+    """
     array = values.detach().cpu().float().numpy()
     match path.suffix.lower():
         case ".npy":
@@ -72,7 +76,7 @@ def write_array(path: Path, values: Tensor, *, spacing: float = 1.0) -> None:
         case ".sgy" | ".segy":
             from sparring.systems.seismic.segy import write_model
 
-            write_model(path, array, spacing)
+            write_model(path, array, spacing, origin)
         case _:
             raise BadInput(f"{path}: ends in {path.suffix or 'nothing'}; give one of {', '.join(KINDS)}")
 
@@ -127,11 +131,25 @@ def _bin(path: Path, rows: int | None) -> NDArray[Any]:
     values = np.frombuffer(path.read_bytes(), dtype="<f4") if path.stat().st_size % 4 == 0 else None
     if values is None or len(values) == 0:
         raise BadInput(f"{path}: {path.stat().st_size} bytes are no float32 numbers; save as little-endian float32")
+    rows = _told_rows(path.with_suffix(".json")) if rows is None else rows
     if rows is None:
         raise BadInput(f"{path}: raw numbers do not tell their shape; give the depth samples with --rows")
     if len(values) % rows:
         raise BadInput(f"{path}: {len(values)} numbers are no columns of {rows}; correct --rows")
     return values.reshape(-1, rows).T.copy()
+
+
+def _told_rows(side: Path) -> int | None:
+    """The depth samples that the file beside a `.bin` tells; None where there is no such file."""
+    if not side.is_file():
+        return None
+    try:
+        rows = json.loads(side.read_bytes())["rows"]
+    except (ValueError, KeyError, TypeError):
+        rows = None
+    if not isinstance(rows, int) or rows < 1:
+        raise BadInput(f"{side}: tells no number of rows; correct it, or give the depth samples with --rows")
+    return rows
 
 
 def _numbers(found: object, path: Path) -> NDArray[Any]:

@@ -61,9 +61,10 @@ def write_gathers(path: Path, survey: Survey, data: Tensor) -> None:
     _write(path, rows, survey.dt * 1e6, header, f"SPARRING SEISMIC: {shots} SHOTS, {receivers} RECEIVERS EACH")
 
 
-def write_model(path: Path, velocity: NDArray[Any], spacing: float) -> None:
+def write_model(path: Path, velocity: NDArray[Any], spacing: float, origin: tuple[float, float] = (0.0, 0.0)) -> None:
     """A model `(depth, x)` in m/s as one trace per column; the interval field holds the spacing in millimetres.
 
+    `origin` is the (x, depth) of its upper left corner in metres, as in `Earth`; the text header tells the depth.
     Cells of more than 32.767 m do not fit that field, which then stays 0; the text header always tells the spacing.
     """
     keys = library().TraceField
@@ -71,11 +72,11 @@ def write_model(path: Path, velocity: NDArray[Any], spacing: float) -> None:
     def header(k: int) -> Header:
         return {
             keys.CDP: k + 1,
-            keys.CDP_X: round(100 * (k + 0.5) * spacing),
+            keys.CDP_X: round(100 * (origin[0] + (k + 0.5) * spacing)),
             keys.SourceGroupScalar: _CENTIMETRES,
         }
 
-    text = f"SPARRING SEISMIC: VELOCITY IN M/S, CELLS OF {spacing:g} M, DEPTH DOWN"
+    text = f"SPARRING SEISMIC: VELOCITY IN M/S, CELLS OF {spacing:g} M FROM {origin[1]:g} M DOWN"
     interval = 1000 * spacing if 1000 * spacing <= _MOST else 0.0
     _write(path, np.ascontiguousarray(velocity.T), interval, header, text)
 

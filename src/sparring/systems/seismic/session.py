@@ -107,7 +107,7 @@ def told(problem: Problem, request: Request, run: Run, velocity: Tensor) -> Scor
     earth = problem.waves.earth
     before, after = simulated(problem, problem.start), simulated(problem, velocity)
     for name in ("velocity.npy", "velocity.sgy"):
-        write_array(run.folder / name, velocity, spacing=earth.spacing)
+        write_array(run.folder / name, velocity, spacing=earth.spacing, origin=earth.origin)
     write_gathers(run.folder / "predicted.sgy", problem.waves.survey, after)
     meta = {"spacing": earth.spacing, "origin": list(earth.origin), "unit": "m/s"}
     run.save_model({"velocity": velocity}, "model", meta)
