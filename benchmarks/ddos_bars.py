@@ -57,7 +57,8 @@ def bars(cells: dict[str, list[Found]], seeds: int) -> list[Bar]:
 
 
 def day2(found: list[Found]) -> list[Bar]:
-    rivals = ("LightGBM", "ExtraTrees", "MLP")
+    plain = ("LightGBM", "ExtraTrees", "MLP")
+    rivals = (*plain, *(f"{name}, hardened" for name in plain))
     clean = {r: mean(found, f"{r}: recall") for r in rivals}
     clean["ours on Portmap"] = mean(found, "hardened: recall on Portmap, a label of day 2 alone")
     strong = {r: mean(found, f"{r}: robust") for r in rivals}

@@ -3,12 +3,12 @@
 
 All are compared at 2 % false alarms on day 2's own benign rows, as the bar's anchors are: an oracle's threshold, which
 nobody could have set beforehand. Four ways to set one from what was known on day 1 are measured beside it, and the same
-layers on records of other networks.
+layers on records of other networks. Each rival stands twice: plain, and hardened alone with the stack's own partners.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +18,13 @@ from torch import Tensor, nn
 from sparring.attacks.search import ConstrainedSearch
 from sparring.network import ActionSpace, action_space
 from sparring.network.actionthreat import Acted, ActionThreat, pack
-from sparring.network.detector import Rounds, StackSize, threshold
+from sparring.network.detector import Rounds, Sparring, StackSize, threshold
 from sparring.network.detector.fit import fit_booster, fit_perceptron, fit_trees
 from sparring.systems.ddos.adversary import partners
 from sparring.systems.ddos.fit import Fitted, columns, fit_flows
+
+Fit = Callable[[Tensor, Tensor, Tensor], nn.Module]
+"""`(rows (n, d) float32, labels, weights) -> model`: one rival."""
 
 
 class Shifted(nn.Module):
@@ -66,15 +69,19 @@ def measured(seed: int, quick: bool) -> dict[str, float]:
     }
     if seed == 0:
         models["window left out"] = hardened(("pad", "stretch", "dummies")).joined().matched(x2[y2 == 0], 0.02)
-    seen, weight = columns(d.schema, "flows"), torch.ones(len(x))
-    single = {
-        "LightGBM": fit_booster(x[:, seen].float(), y, weight, size, seed),
-        "ExtraTrees": fit_trees(x[:, seen].float(), y, weight, size, seed),
-        "MLP": fit_perceptron(x[:, seen].float(), y, weight, size, g),
+    seen = columns(d.schema, "flows")
+    fits: dict[str, Fit] = {
+        "LightGBM": lambda x, y, w: fit_booster(x, y, w, size, seed),
+        "ExtraTrees": lambda x, y, w: fit_trees(x, y, w, size, seed),
+        "MLP": lambda x, y, w: fit_perceptron(x, y, w, size, g),
     }
-    with torch.no_grad():
-        for name, model in single.items():
-            models[name] = Shifted(model, seen, threshold(model(x2[y2 == 0][:, seen].float()).double(), 0.02))
+    asked = partners(d.schema, x, y, 16 if quick else 120, space.actions)
+    for name, fit in fits.items():
+        for kind, sparring in ((name, ()), (f"{name}, hardened", asked)):
+            model = fitted_alone(fit, x, y, seen, sparring, rounds, g)
+            with torch.no_grad():
+                edge = threshold(model(x2[y2 == 0][:, seen].float()).double(), 0.02)
+            models[kind] = Shifted(model, seen, edge)
     wide, answer, groups = d.wide(keep)
     both = hardened(space.actions, wide, answer, groups)
     models[HEADLINE] = both.joined(confidence=SURE)
@@ -97,6 +104,22 @@ def measured(seed: int, quick: bool) -> dict[str, float]:
             models["window left out"], x2[bad], space.only("window"), queries, seed
         )
     return out | _elsewhere(d, {"day 1 alone": alone, "both": both}, seed) | _unsw(d, wide, answer, groups, g)
+
+
+def fitted_alone(
+    fit: Fit, x: Tensor, y: Tensor, seen: Tensor, adversaries: Sequence[Sparring], rounds: Rounds, g: torch.Generator
+) -> nn.Module:
+    """One model, fitted on the rows and, round by round, on what each adversary found against itself: what the stack
+    gets in `sparring.network.detector.harden.sparred`."""
+    everything, origin, attacks = x, torch.arange(len(x)), y.nonzero().squeeze(1)
+    model = fit(x[:, seen].float(), y, torch.ones(len(x)))
+    for _ in range(rounds.rounds if adversaries else 0):
+        for adversary in adversaries:
+            rows = attacks[torch.randperm(len(attacks), generator=g)[: rounds.rows]]
+            everything = torch.cat([everything, adversary(Shifted(model, seen, 0.0), rows, g).to(x.dtype)])
+            origin = torch.cat([origin, rows])
+        model = fit(everything[:, seen].float(), y[origin], torch.ones(len(origin)))
+    return model
 
 
 def _flagged(model: nn.Module, x: Tensor) -> float:
