@@ -39,7 +39,7 @@ def test_others_can_read_what_we_write(tmp_path: Path) -> None:
 def test_the_file_beside_raw_numbers_tells_their_shape(tmp_path: Path) -> None:
     write_array(tmp_path / "v.bin", MODEL)
     assert torch.equal(read_earth(tmp_path / "v.bin", 20.0)[0].velocity, MODEL)
-    for text in ("{", '{"rows": 0}', '{"columns": 3}', "[]"):
+    for text in ("{", '{"rows": 0}', '{"rows": true}', '{"columns": 3}', "[]"):
         (tmp_path / "v.json").write_text(text)
         with pytest.raises(BadInput, match=r"v\.json: tells no number of rows"):
             read_earth(tmp_path / "v.bin", 20.0)

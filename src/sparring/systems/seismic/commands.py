@@ -20,9 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""Invert shot gathers for velocity, by a classical misfit, a critic or both; make models and gathers.
 
-Velocity models are **.npy**, **.mat**, raw **.bin** (with --rows) or **SEG-Y**: rows are depth, in m/s. Gathers are
-**SEG-Y** with source and receiver positions in the trace headers; coordinate scalars, feet, dead traces and unequal
-shots are seen to.
+Velocity models are **.npy**, **.mat**, raw **.bin** (with --rows, or the .json that we write beside it) or **SEG-Y**:
+rows are depth, in m/s. Gathers are **SEG-Y** with source and receiver positions in the trace headers; coordinate
+scalars, feet, dead traces and unequal shots are seen to.
 
 Try it: `sparring seismic model faulted -o true.npy`, then `simulate true.npy --spacing 20 --peak 4`, then
 `model gradient -o start.npy`, then `invert shots.sgy --start start.npy --spacing 20 --peak 4`.

@@ -147,7 +147,7 @@ def _told_rows(side: Path) -> int | None:
         rows = json.loads(side.read_bytes())["rows"]
     except (ValueError, KeyError, TypeError):
         rows = None
-    if not isinstance(rows, int) or rows < 1:
+    if type(rows) is not int or rows < 1:  # true is an int, too
         raise BadInput(f"{side}: tells no number of rows; correct it, or give the depth samples with --rows")
     return rows
 
